@@ -15,7 +15,7 @@ ALPHABETS: Final[Mapping[str, str]] = {
     "marks": "a" + "\u0301\u0327" * 15,
     "Han": "東京",
     "emoji": "😀",
-    "one letter that becomes 18": "\ufdfa" + "b" * 19,
+    "one letter that becomes 18 when normalised": "\ufdfa" + "b" * 19,
     "commas and quotes": '","',
     "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LONGEST)),
 }
@@ -35,7 +35,8 @@ COSTLIEST: Final = description_of(ALPHABETS["marks"])
 
 def batch_of(operation: Mapping[str, Any], *, ids: bool = False) -> bytes:
     """Return the largest allowed batch that repeats one operation; with `ids`, each names another task."""
-    count = min(100, BATCH_MAX // (len(to_json(operation)) + 60))
+    room_for_id = 60  # bytes, and those of the comma
+    count = min(100, BATCH_MAX // (len(to_json(operation)) + room_for_id))
     return to_json(
         {"operations": [{**operation, **({"id": str(uuid4())} if ids else {})} for _ in range(count)]}
     )

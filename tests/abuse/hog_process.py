@@ -1,4 +1,4 @@
-"""The process of send person who sends many requests at once: `python -m tests.abuse.hog_process <orders>`.
+"""The process of a person who sends many requests at once: `python -m tests.abuse.hog_process <orders as JSON>`.
 
 It imports the standard library only. Other imports would take CPU time from the service that the test measures.
 """
@@ -18,11 +18,11 @@ from uuid import uuid4
 PAUSE: Final = 0.1  # seconds, after a refusal
 
 
-def main(orders: str) -> None:
+def main(orders_json: str) -> None:
     """Send requests until standard input ends, then print how often each result occurred."""
-    how = json.loads(orders)
-    host, port = how["address"]
-    bodies = [Path(file).read_bytes() for file in how["files"]]
+    orders = json.loads(orders_json)
+    host, port = orders["address"]
+    bodies = [Path(file).read_bytes() for file in orders["files"]]
     ended: list[bool] = []
     body_numbers = count()
 
@@ -30,16 +30,16 @@ def main(orders: str) -> None:
         answers: Counter[str] = Counter()
         with closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
             while not ended:
-                path, body = how["paths"][number % len(how["paths"])], None
+                path, body = orders["paths"][number % len(orders["paths"])], None
                 if bodies:
                     body = bodies[next(body_numbers) % len(bodies)]
-                answer = send(connection, path, body, how["token"])
+                answer = send(connection, path, body, orders["token"])
                 answers[answer] += 1
                 time.sleep(0 if answer == "200" else PAUSE)
         return answers
 
-    with ThreadPoolExecutor(how["at_once"]) as threads:
-        asking = [threads.submit(ask, number) for number in range(how["at_once"])]
+    with ThreadPoolExecutor(orders["at_once"]) as threads:
+        asking = [threads.submit(ask, number) for number in range(orders["at_once"])]
         print("begun", flush=True)  # noqa: T201 - for `hogging`
         sys.stdin.read()
         ended.append(True)
@@ -47,7 +47,7 @@ def main(orders: str) -> None:
 
 
 def send(connection: http.client.HTTPConnection, path: str, body: bytes | None, token: str) -> str:
-    """Send send request; return "200" for any success, "broken" if it failed, else the name of the problem."""
+    """Send a request; return "200" for any success, "broken" if it failed, else the name of the problem."""
     headers = {"authorization": f"Bearer {token}"}
     if body is not None:
         headers |= {"content-type": "application/json", "idempotency-key": str(uuid4())}

@@ -105,9 +105,9 @@ class Window:
 
 
 def until_good(measure: Callable[[], M], is_good: Callable[[M], object], *, at_most: int) -> list[M]:
-    """Measure again while the last result is not good: other processes may disturb a single one.
+    """Measure until a result is good, at most `at_most` times: other processes may disturb a single measurement.
 
-    `is_good` is all that the test asserts of at least one result, so that further results could not change it.
+    `is_good` must be everything that the test requires of only one result.
     """
     measured = [measure()]
     while len(measured) < at_most and not is_good(measured[-1]):
@@ -120,7 +120,7 @@ def windows(
     abuse: Callable[[], AbstractContextManager[object]],
     is_good: Callable[[Window], object],
 ) -> list[Window]:
-    """Measure before abuse and during it, as `until_good` does."""
+    """Measure the honest person before an abuse and during it, until a window is good or `WINDOWS` are measured."""
 
     def window() -> Window:
         with honest_person(service, pause=SHORT_PAUSE) as quiet:

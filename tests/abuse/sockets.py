@@ -15,7 +15,7 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def address_of(service: Service) -> tuple[str, int]:
-    """Return its host and its port."""
+    """Return the service's host and port."""
     url = urlsplit(service.url)
     return url.hostname or "", url.port or 0
 
@@ -37,7 +37,10 @@ def connected(service: Service, times: int, *, sends: bytes = b"") -> Iterator[l
 
 
 def answered(connections: list[socket.socket], *, within: float, enough: int | None = None) -> int:
-    """Wait until `enough` connections have data or were closed, or the time is over; return their number."""
+    """Wait at most `within` seconds until `enough` connections have data or were closed; return how many have.
+
+    `enough` is None: all connections.
+    """
     waiting, deadline = set(connections), time.monotonic() + within
     poll = select.poll()
     for connection in connections:
@@ -60,7 +63,7 @@ def wait_until_read(service: Service, *, within: float = 8) -> None:
 
 
 def unread(service: Service) -> int:
-    """Return how many bytes, and connections not yet accepted, the kernel holds for the service."""
+    """Return how many bytes the kernel holds that the service has not read. A connection not yet accepted adds 1."""
     port = f":{address_of(service)[1]:04X}"
     count = 0
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
+from tests.abuse.remains import CONNECTIONS_WITHIN, POOL, eventually
 from tests.abuse.sockets import HEALTH, address_of, answered, connected, wait_until_read
 from tests.conftest import environment_for
 from tests.support.processes import cpu_seconds, descriptors, memory, workers
@@ -38,7 +39,8 @@ def test_given_2000_silent_connections_then_another_person_gets_responses_as_usu
     assert held >= IDLE
     assert honest.share_answered == health.share_answered == 1
     assert max(honest.worst, health.worst) < 3  # seconds; the silent connections last 10
-    assert eventually_at_most(default_service, before + 12) <= before + 12  # a pool of 10 may have filled
+    most = before + POOL
+    assert eventually(lambda: descriptors(default_service), most, CONNECTIONS_WITHIN) <= most
 
 
 def test_given_1100_people_who_keep_their_connections_then_one_more_gets_a_response(
@@ -64,7 +66,7 @@ def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
             with connected(default_service, IDLE, sends=UNFINISHED):
                 wait_until_read(default_service)
                 held.append(memory(default_service))
-            eventually_at_most(default_service, before + 12)
+            eventually(lambda: descriptors(default_service), before + POOL, CONNECTIONS_WITHIN)
 
     assert honest.share_answered == 1
     assert held[-1] - held[0] < 135  # MB: half of what the nine later floods send
@@ -171,11 +173,3 @@ def test_requests_pipelined_after_the_429_of_an_address_are_dropped_with_the_con
 
     assert received.count(b"HTTP/1.1 404") == 3
     assert received.count(b"HTTP/1.1 429") == 1
-
-
-def eventually_at_most(service: Service, number: int) -> int:
-    """Wait up to 15 seconds until no more descriptors are open, and return how many are."""
-    deadline = time.monotonic() + 15
-    while (now := descriptors(service)) > number and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return now

@@ -1,4 +1,4 @@
-"""A client that fills the disk with responses stored under Idempotency-Keys."""
+"""A client that tries to fill the disk with stored responses of Idempotency-Keys."""
 
 import random
 from collections.abc import Iterator
@@ -49,6 +49,7 @@ class Hoarder:
         self._keys = 0
 
     def ask(self, method: str, path: str, body: object, *, keyed: bool = True) -> httpx.Response:
+        """Send a request, with a new Idempotency-Key if it is `keyed`."""
         self._keys += 1
         headers = {"idempotency-key": f"{self._keys:0255}"} if keyed else {}
         return self.client.request(method, path, json=body, headers=headers)

@@ -1,4 +1,4 @@
-"""Large bodies that never end: the received part is in memory, so its size is bounded."""
+"""Many large bodies at once, complete or unfinished: the memory that they use is bounded."""
 
 import http.client
 import socket
@@ -61,7 +61,7 @@ def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str
 
 
 def test_large_batches_of_many_people_at_once_use_no_more_memory_than_a_few(default_service: Service) -> None:
-    people, answers, peaks = [someone("hog") for _ in range(PEOPLE)], Counter[str](), []
+    people, results, peaks = [someone("hog") for _ in range(PEOPLE)], Counter[str](), []
     held_before, done = memory(default_service), threading.Event()
 
     def watch() -> None:
@@ -70,17 +70,17 @@ def test_large_batches_of_many_people_at_once_use_no_more_memory_than_a_few(defa
 
     with honest_person(default_service) as honest, ThreadPoolExecutor(PEOPLE + 1) as threads:
         watching = threads.submit(watch)
-        answers.update(threads.map(lambda person: answer_to_batch(default_service, person), people))
+        results.update(threads.map(lambda person: result_of_batch(default_service, person), people))
         done.set()
         watching.result()
 
-    assert answers.keys() <= {"200", "too-busy"}
-    assert answers["200"] >= 1
+    assert results.keys() <= {"200", "too-busy"}
+    assert results["200"] >= 1
     assert max(peaks) < 160  # MB; it was 214 when all batches were processed at once
     assert honest.share_answered == 1
 
 
-def answer_to_batch(service: Service, user: str) -> str:
+def result_of_batch(service: Service, user: str) -> str:
     """Send the largest batch, and return the result as `send` does."""
     with closing(http.client.HTTPConnection(*address_of(service), timeout=60)) as connection:
         return send(connection, "/batch", BATCHES["emoji"], service.token(user))
@@ -91,7 +91,7 @@ def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service:
     open_before, held_before = descriptors(default_service), memory(default_service)
 
     with sending(default_service, 60, "/batch", hog) as senders, honest_person(default_service) as honest:
-        answered(senders, within=5, enough=56)  # else the small body may arrive before the fourth large send
+        answered(senders, within=5, enough=56)  # then the other four count before the small body arrives
         held = memory(default_service) - held_before
         small = post(default_service, "", {"title": "x"}, hog)
         large = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)

@@ -16,6 +16,7 @@ from app.settings import Settings
 from tests.conftest import environment_for
 from tests.support.in_process import client_of
 from tests.support.people import People
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.server
 
@@ -48,13 +49,9 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
         holding = asyncio.create_task(busy.create())  # with the only connection
         asking = [asyncio.create_task(one.ask("GET")) for one in crowd for _ in range(AT_ONCE)]
         refused = MANY * AT_ONCE - QUEUE
-        async with asyncio.timeout(20):
-            while sum(each.done() for each in asking) < refused:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.01)
+        await wait_until_async(lambda: sum(each.done() for each in asking) >= refused)
         first = asyncio.create_task(honest.ask("GET"))
-        async with asyncio.timeout(20):
-            while sum(each.done() for each in asking) <= refused and not first.done():  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.01)
+        await wait_until_async(lambda: sum(each.done() for each in asking) > refused or first.done())
         ready = (await people.client.get("/health/ready")).status_code
     await holder.close()
     await holding

@@ -41,7 +41,7 @@ _numbers = count(256)
 
 
 def an_address() -> str:
-    """Return an address that nobody has had."""
+    """Return an address from which no test has sent a request."""
     number = next(_numbers)
     return f"203.0.{number // 256}.{number % 256}"
 
@@ -102,8 +102,8 @@ async def proxied(postgres: PostgresServer) -> AsyncIterator[BetterAuth]:
 
 
 @pytest.fixture(scope="module")
-async def timeless(postgres: PostgresServer) -> AsyncIterator[BetterAuth]:
-    """The same, with limits whose windows do not end: a slow machine would not use them up in 10 s."""
+async def stopped_clock(postgres: PostgresServer) -> AsyncIterator[BetterAuth]:
+    """The same, with a clock that stands still: a slow machine would not use up a limit within its window of 10 s."""
     settings = {**BEHIND_A_PROXY, "NODE_OPTIONS": "--import=data:text/javascript,performance.now=()=>0"}
     async with better_auth(postgres.new_database(), settings=settings) as auth:
         yield auth
@@ -124,19 +124,19 @@ async def test_wrong_passwords_from_one_address_do_not_lock_another_out(proxied:
 
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/get-session"])
 async def test_anonymous_requests_of_one_address_do_not_use_up_the_limit_of_another(
-    timeless: BetterAuth, path: str
+    stopped_clock: BetterAuth, path: str
 ) -> None:
-    async with somebody(timeless, address=an_address()) as attacker:
+    async with somebody(stopped_clock, address=an_address()) as attacker:
         flood = [await attacker.get(path) for _ in range(105)]
-    async with somebody(timeless, address=an_address()) as bob:
+    async with somebody(stopped_clock, address=an_address()) as bob:
         await bob.account()
 
         assert flood[-1] == TOO_MANY
         assert await bob.get(path) == 200
 
 
-async def test_made_up_paths_of_one_address_share_one_limit(timeless: BetterAuth) -> None:
-    async with somebody(timeless, address=an_address()) as attacker:
+async def test_made_up_paths_of_one_address_share_one_limit(stopped_clock: BetterAuth) -> None:
+    async with somebody(stopped_clock, address=an_address()) as attacker:
         flood = Counter([await attacker.get(f"/reset-password/{number}") for number in range(320)])
 
     assert flood[TOO_MANY] >= 20
@@ -203,9 +203,9 @@ async def test_a_made_up_forwarded_address_does_not_reset_the_limit(auth: Better
 
 
 async def test_behind_a_trusted_proxy_each_client_address_has_its_own_limit(
-    timeless: BetterAuth,
+    stopped_clock: BetterAuth,
 ) -> None:
-    async with somebody(timeless) as proxy:
+    async with somebody(stopped_clock) as proxy:
 
         async def flood(forwarded: str) -> list[int]:
             return [await proxy.get("/token", **{"x-forwarded-for": forwarded}) for _ in range(101)]
@@ -319,12 +319,12 @@ async def test_given_120_clients_that_send_passwords_then_people_with_a_session_
 
 
 async def test_an_account_that_uses_its_sessions_from_many_addresses_gets_60_answers_and_others_get_tokens(
-    timeless: BetterAuth,
+    stopped_clock: BetterAuth,
 ) -> None:
     async with (
-        somebody(timeless, address=an_address()) as ann,
-        somebody(timeless, address=an_address()) as anns_phone,
-        somebody(timeless, address=an_address()) as bob,
+        somebody(stopped_clock, address=an_address()) as ann,
+        somebody(stopped_clock, address=an_address()) as anns_phone,
+        somebody(stopped_clock, address=an_address()) as bob,
     ):
         await anns_phone.sign_in(await ann.account())
         await bob.account()
@@ -452,48 +452,50 @@ async def test_one_person_has_at_most_50_sessions(proxied: BetterAuth, postgres:
 
 
 @dataclass
-class Door:
-    """What stands before the database: while it is closed, new connections are accepted and hear nothing."""
+class BlockableProxy:
+    """A TCP proxy before the database. While it is blocked, it accepts new connections and forwards nothing."""
 
     url: str
-    is_open: asyncio.Event = field(default_factory=asyncio.Event)
-    knocks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))  # one for each connection
-    writers: set[asyncio.StreamWriter] = field(default_factory=set)  # of those that have passed
+    forwards: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while it is blocked
+    waiting: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(0)
+    )  # released for each connection that it accepts while it is blocked
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)  # both ends of forwarded connections
 
-    def close(self) -> None:
-        """Close it behind nobody: connections that have passed end."""
-        self.is_open.clear()
+    def block(self) -> None:
+        """End all connections, and forward no new one."""
+        self.forwards.clear()
         for writer in self.writers:
             writer.close()
 
 
 @asynccontextmanager
-async def door_to(url: str) -> AsyncIterator[Door]:
-    """Listen, and pass each client on to the server at this address."""
+async def blockable_proxy(url: str) -> AsyncIterator[BlockableProxy]:
+    """Listen, and connect each client to the server of this URL."""
     there = urlsplit(url)
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        door.writers.add(writer)
+        proxy.writers.add(writer)
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
         writer.close()
-        door.writers.discard(writer)
+        proxy.writers.discard(writer)
 
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not door.is_open.is_set():
-            door.knocks.release()
-        await door.is_open.wait()
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not proxy.forwards.is_set():
+            proxy.waiting.release()
+        await proxy.forwards.wait()
         far_reader, far_writer = await asyncio.open_connection(there.hostname, there.port)
         await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer))
 
-    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        door = Door(url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
-        door.is_open.set()
-        yield door
-        door.close()
+        proxy = BlockableProxy(url.replace(f"{there.hostname}:{there.port}", f"127.0.0.1:{port}"))
+        proxy.forwards.set()
+        yield proxy
+        proxy.block()
 
 
 async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time_and_succeed_later(
@@ -501,16 +503,16 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
 ) -> None:
     """Five statements wait in the database, the other requests for a connection, and each wait has an end.
 
-    Both waits may take equally long. So the other requests wait before the five statements begin: these have
-    no connection until the door opens.
+    Both waits may take equally long. So the other requests begin to wait before the five statements do: the proxy
+    is blocked until then.
     """
     blocked = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
     )
     database = postgres.new_database()
     async with (
-        door_to(database) as door,
-        better_auth(door.url, settings=BEHIND_A_PROXY) as auth,
+        blockable_proxy(database) as proxy,
+        better_auth(proxy.url, settings=BEHIND_A_PROXY) as auth,
         AsyncExitStack() as stack,
     ):
         people = [await stack.enter_async_context(somebody(auth, address=an_address())) for _ in range(6)]
@@ -522,18 +524,16 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
         try:
             async with locking.transaction():
                 await locking.execute("LOCK TABLE session")
-                for _ in range(
-                    3
-                ):  # a door that was closed for five seconds, on a busy machine, is tried again
-                    door.close()
-                    door.knocks = asyncio.Semaphore(0)
+                for _ in range(3):  # again if a busy machine kept the proxy blocked for five seconds
+                    proxy.block()
+                    proxy.waiting = asyncio.Semaphore(0)
                     stuck = asyncio.gather(*(person.get("/get-session") for person in people * 2))
                     async with asyncio.timeout(PATIENCE):
                         for _ in range(5):
-                            await door.knocks.acquire()
+                            await proxy.waiting.acquire()
                     for _ in range(20):  # the server reads these after the others
                         await ann.get("/no-such-path")
-                    door.is_open.set()
+                    proxy.forwards.set()
                     while not stuck.done():
                         most = max(most, await looking.fetchval(blocked))
                         await asyncio.sleep(0.1)
@@ -666,12 +666,12 @@ async def until_refused(auth: BetterAuth, path: str, headers: str) -> Counter[by
 
 
 async def test_the_501st_request_of_an_address_in_ten_seconds_is_refused_before_any_work(
-    timeless: BetterAuth,
+    stopped_clock: BetterAuth,
 ) -> None:
     attacker = f"X-Forwarded-For: {an_address()}\r\n"
-    page = await asyncio.gather(*(until_refused(timeless, "/icon.svg", attacker) for _ in range(8)))
-    session = await until_refused(timeless, "/api/auth/get-session", attacker)
-    async with somebody(timeless, address=an_address()) as bob:
+    page = await asyncio.gather(*(until_refused(stopped_clock, "/icon.svg", attacker) for _ in range(8)))
+    session = await until_refused(stopped_clock, "/api/auth/get-session", attacker)
+    async with somebody(stopped_clock, address=an_address()) as bob:
         await bob.account()
         seen = await bob.get("/get-session")
 

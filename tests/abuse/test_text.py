@@ -20,7 +20,7 @@ from tests.support.servers.service import Service
 pytestmark = [pytest.mark.server, pytest.mark.quiet]
 
 ROUNDS = 4
-QUICK = 0.1  # seconds
+FAIR_P99 = 0.1  # seconds; a p99 of at most this is fair in any case
 JSON = {"content-type": "application/json"}
 
 
@@ -29,7 +29,7 @@ def send(
 ) -> tuple[int, float]:
     """Send a request, and return the status and the seconds.
 
-    Not with httpx: the tests remember what httpx sends, which would slow down the person who is measured here.
+    Not with httpx: the search of the logs records what httpx sends, which takes CPU time from the measured person.
     """
     began = time.monotonic()
     with closing(http.client.HTTPConnection(*address_of(service), timeout=30)) as connection:
@@ -167,4 +167,5 @@ def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
 
 
 def is_fair(window: Window) -> bool:
-    return window.abused.p99 <= max(3 * window.quiet.p99, QUICK)
+    """Return what `Window.is_fair` does, with a shorter time that is fair in any case."""
+    return window.abused.p99 <= max(3 * window.quiet.p99, FAIR_P99)

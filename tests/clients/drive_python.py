@@ -24,6 +24,7 @@ client = AuthenticatedClient(base_url=os.environ["TASKS_URL"], token=os.environ[
 
 
 def ask(operation, *path, **more):
+    """Return the status, the parsed body and the headers of the response."""
     answer = operation.sync_detailed(*path, client=client, **more)
     return answer.status_code, answer.parsed, answer.headers
 

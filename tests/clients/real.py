@@ -1,4 +1,4 @@
-"""Real clients: they add their own headers, and return the response that they received."""
+"""Real clients of HTTP: curl, the library requests, and `fetch` of Node. Each adds its own headers."""
 
 import json
 import shutil
@@ -12,8 +12,8 @@ import requests
 NODE = """
 import { createInterface } from "node:readline";
 for await (const line of createInterface({ input: process.stdin })) {
-  const { url, ...how } = JSON.parse(line);
-  const answer = await fetch(url, how);
+  const { url, ...options } = JSON.parse(line);
+  const answer = await fetch(url, options);
   const [headers, text] = [[...answer.headers], await answer.text()];
   console.log(JSON.stringify({ status: answer.status, headers, text }));
 }
@@ -47,9 +47,9 @@ class Curl:
         command = ("curl", "-s", "-i", "-X", method, *content_type, *sent, *options, url)
         received = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
         head, _, content = received.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
+        status_line, *lines = head.decode().split("\r\n")
         pairs = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
-        return httpx.Response(int(first.split()[1]), headers=pairs, content=content)
+        return httpx.Response(int(status_line.split()[1]), headers=pairs, content=content)
 
     def close(self) -> None:
         """Do nothing: no connection is open."""
@@ -81,12 +81,12 @@ class NodeFetch:
 
     def ask(self, method: str, url: str, body: Any, headers: Headers) -> httpx.Response:
         content_type = {} if body is None else {"content-type": "application/json"}
-        how = {"url": url, "method": method, "headers": {**content_type, **headers}}
+        options = {"url": url, "method": method, "headers": {**content_type, **headers}}
         if body is not None:
-            how["body"] = json.dumps(body)
+            options["body"] = json.dumps(body)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps(how)}\n")
+        self._process.stdin.write(f"{json.dumps(options)}\n")
         self._process.stdin.flush()
         received = json.loads(self._process.stdout.readline())
         return httpx.Response(

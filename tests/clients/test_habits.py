@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-Sent = tuple[bytes | Iterator[bytes] | None, dict[str, str]]
+Sent = tuple[bytes | Iterator[bytes] | None, dict[str, str]]  # a body, and its headers
 
 
 def plain(body: Any) -> Sent:
@@ -66,15 +66,15 @@ class Kind:
 
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: Callable[[Any], Sent] = plain
-    delete_accepts: str = ""
+    delete_accepts: str = ""  # `Accept` of a DELETE, if it differs
     puts_whole_task: bool = False  # a PUT has all members of the task that the client read
-    needs_origin: bool = False
+    needs_cors: bool = False  # a response must allow the client's origin and its credentials
 
 
 KINDS = {
     "fetch": Kind([("accept", "*/*"), ("accept-language", "*"), ("sec-fetch-mode", "cors")]),
     "fetch of a page, with credentials": Kind(
-        [("accept", "*/*"), ("origin", ORIGIN), ("cookie", "a=b")], needs_origin=True
+        [("accept", "*/*"), ("origin", ORIGIN), ("cookie", "a=b")], needs_cors=True
     ),
     "axios": Kind([("accept", "application/json, text/plain, */*")], form_without_body),
     "openapi-generator": Kind([("accept", JSON)], always_with_type, delete_accepts=PROBLEM),
@@ -83,7 +83,7 @@ KINDS = {
     "curl": Kind([("accept", "*/*"), ("user-agent", "curl/8.5.0")], form_without_body),
     "Go": Kind([("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")], in_chunks),
     "React-admin": Kind(
-        [("accept", JSON), ("origin", ORIGIN)], empty_object, puts_whole_task=True, needs_origin=True
+        [("accept", JSON), ("origin", ORIGIN)], empty_object, puts_whole_task=True, needs_cors=True
     ),
     "a proxy that adds a line": Kind([("accept", "text/html"), ("accept", JSON)], always_with_type),
     "Spring": Kind([("accept", f"{JSON}, application/*+json"), ("connection", "keep-alive")], empty_object),
@@ -102,12 +102,12 @@ class Client:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Send a request, and check the CORS headers if the client needs them."""
         accept = self._kind.delete_accepts if method == "DELETE" else ""
-        lines = [(n, v) for n, v in self._kind.headers if not (accept and n == "accept")]
+        lines = [header for header in self._kind.headers if not (accept and header[0] == "accept")]
         lines += [("accept", accept)] if accept else []
         content, type_headers = (None, {}) if method in ("GET", "DELETE") else self._kind.body(body)
         lines += [("authorization", f"Bearer {self._token}"), *type_headers.items(), *headers.items()]
         answer = self._http.request(method, f"/api/me/tasks{path}", content=content, headers=lines)
-        if self._kind.needs_origin:
+        if self._kind.needs_cors:
             assert answer.headers["access-control-allow-origin"] == ORIGIN
             assert answer.headers["access-control-allow-credentials"] == "true"
         return answer
@@ -187,7 +187,7 @@ def test_every_operation_of_the_client_has_the_expected_result(
     assert done["patch"].json()["title"] == "water all plants"
 
 
-def test_a_client_that_shows_detail_alone_shows_what_is_wrong_and_where(client: Client | RealClient) -> None:
+def test_the_detail_of_a_problem_says_what_is_wrong_and_where(client: Client | RealClient) -> None:
     refused = [
         client.ask("POST", "", {"title": 7}),
         client.ask("POST", "", {"title": "x", "dueDate": "2026-01-09"}),

@@ -66,7 +66,9 @@ async def running(app: NextApp, folder: Path, *, url: str = "") -> AsyncIterator
     own_url = f"http://localhost:{app.port}"
     command = f"npx next start --port {app.port}"
     async with apps.started(command, app.folder, f"{own_url}/api/auth/ok", app.app_env):
-        site = Site(url or own_url, folder, app.postgres, app.auth_database, app.api_env)
+        site = Site(
+            url or own_url, folder, app.postgres, app.auth_database, app.api_env, sign_in_path="/sign-in"
+        )
         with site.running:
             site.start_api()
             yield site

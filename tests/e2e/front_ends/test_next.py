@@ -16,9 +16,10 @@ from playwright.async_api import Route, expect
 from dev.postgres import free_port
 from tests.e2e.front_ends import apps, next_site
 from tests.e2e.front_ends.conftest import NewBrowser
-from tests.e2e.front_ends.next_people import PASSWORD, Visitor, address, team_page
 from tests.e2e.front_ends.next_site import NextApp
 from tests.e2e.front_ends.site import Site
+from tests.e2e.front_ends.team_page import open_team_page
+from tests.e2e.front_ends.visitor import PASSWORD, Visitor, new_email
 from tests.support import certificates
 from tests.support.servers.oauth_provider import OAuthProvider
 from tests.support.servers.reverse_proxies import program
@@ -26,14 +27,14 @@ from tests.support.servers.tcp import listening
 
 pytestmark = pytest.mark.server
 
-RETURNED = "window.dispatchEvent(new Event('focus'))"  # a person comes back to a tab
+RETURN_TO_TAB = "window.dispatchEvent(new Event('focus'))"  # the event of a person who comes back to the tab
 CADDYFILE = """{{
 	admin off
 	auto_https disable_redirects
 }}
 https://localhost:{port} {{
 	tls {folder}/server.crt {folder}/server.key
-	reverse_proxy 127.0.0.1:{behind}
+	reverse_proxy 127.0.0.1:{app_port}
 }}
 """
 
@@ -85,7 +86,7 @@ async def test_a_tab_shows_no_tasks_after_its_person_signed_out_in_another_tab(
     device = await new_browser()
     ann = await Visitor.with_account(site, device)
     await ann.add("Ann's dentist")
-    await ann.field.fill("Ann's secret")
+    await ann.new_task.fill("Ann's secret")
     second = Visitor(await device.new_page(), site, ann.email)
     await second.page.goto(f"{site.url}/tasks")
 
@@ -105,10 +106,10 @@ async def test_text_in_a_tab_is_not_saved_for_another_person_who_signed_in_unnot
 ) -> None:
     device = await new_browser()
     ann = await Visitor.with_account(site, device)
-    await ann.field.fill("Ann's secret")
+    await ann.new_task.fill("Ann's secret")
     same_origin = {"origin": site.url}
     signed_out = await device.request.post(f"{site.url}/api/auth/sign-out", headers=same_origin, data={})
-    bob = Visitor(ann.page, site, address("bob"))
+    bob = Visitor(ann.page, site, new_email("bob"))
     person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
     sign_up = await device.request.post(
         f"{site.url}/api/auth/sign-up/email", headers=same_origin, data=person
@@ -116,9 +117,9 @@ async def test_text_in_a_tab_is_not_saved_for_another_person_who_signed_in_unnot
     assert signed_out.ok
     assert sign_up.ok
 
-    await ann.page.evaluate(RETURNED)
+    await ann.page.evaluate(RETURN_TO_TAB)
     await ann.press("Add")
-    await expect(ann.field).to_have_value("")  # the page is loaded anew, for Bob
+    await expect(ann.new_task).to_have_value("")  # the page is loaded anew, for Bob
     await bob.add("Bob's plants")
 
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
@@ -161,7 +162,7 @@ async def test_a_refused_token_is_renewed_and_the_task_is_saved_once(
 
 async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_browser: NewBrowser) -> None:
     ann = await Visitor.with_account(site, await new_browser())
-    await ann.field.fill("A long story")
+    await ann.new_task.fill("A long story")
     site.end_sessions(ann.email)
     await ann.let_token_expire()
 
@@ -169,9 +170,9 @@ async def test_typed_text_stays_when_the_session_ends_meanwhile(site: Site, new_
     await ann.sees_alert("Your session is over. What you typed stays here")
     async with ann.page.context.expect_page() as opened:
         await ann.page.get_by_role("link", name="Sign in in a new tab").click()
-    await ann.sign_in(await opened.value)
+    await replace(ann, page=await opened.value).sign_in()
     await ann.page.bring_to_front()
-    await expect(ann.field).to_have_value("A long story")
+    await expect(ann.new_task).to_have_value("A long story")
     await ann.press("Add")
 
     await expect(ann.task("A long story")).to_be_visible()
@@ -183,14 +184,14 @@ async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_per
 ) -> None:
     device = await new_browser()
     ann = await Visitor.with_account(site, device)
-    await ann.field.fill("Ann's secret")
+    await ann.new_task.fill("Ann's secret")
     site.end_sessions(ann.email)
     await ann.let_token_expire()
     await ann.press("Add")
     await ann.sees_alert("Your session is over")
 
     bob = await Visitor.with_account(site, device, "bob")
-    await expect(ann.field).to_have_value("")  # the page is loaded anew, for Bob
+    await expect(ann.new_task).to_have_value("")  # the page is loaded anew, for Bob
     await ann.add("Bob's plants")
 
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
@@ -242,7 +243,7 @@ async def test_a_route_handler_returns_the_problem_of_the_api(site: Site, new_br
     assert [task["title"] for task in await exported.json()] == ["Water the plants"]
 
 
-async def test_a_hundred_anonymous_visits_are_redirected_to_the_sign_in_form_and_delay_nobody(
+async def test_a_hundred_anonymous_visits_are_redirected_to_the_sign_in_form_and_a_person_can_still_add_a_task(
     site: Site, new_browser: NewBrowser
 ) -> None:
     ann = await Visitor.with_account(site, await new_browser())
@@ -280,7 +281,9 @@ async def test_pages_can_use_an_api_of_another_origin_with_their_own_better_auth
     assert ann.titles == ["Water the plants"]
 
 
-async def test_pages_without_the_origin_of_the_api_fail_in_the_build(next_app: NextApp) -> None:
+async def test_the_client_for_an_api_of_another_origin_cannot_be_imported_without_that_origin(
+    next_app: NextApp,
+) -> None:
     with pytest.raises(AssertionError, match="Set NEXT_PUBLIC_TASKS_URL for the build"):
         await apps.run("""node --import tsx --eval 'import("./lib/tasks-direct.ts")'""", next_app.folder)
 
@@ -290,7 +293,7 @@ async def test_given_an_unreachable_or_silent_api_then_every_call_ends_and_typed
 ) -> None:
     ann = await Visitor.with_account(site, await new_browser())
     await ann.add("Water the plants")
-    await ann.field.fill("A long story")
+    await ann.new_task.fill("A long story")
     site.stop_api()
 
     await ann.press("Add")
@@ -329,7 +332,7 @@ async def silent(port: int) -> AsyncIterator[None]:
 async def test_the_next_person_who_signs_up_gets_their_task_in_their_own_list(
     site: Site, new_browser: NewBrowser
 ) -> None:
-    team = await team_page(site, await new_browser(), "?clears")
+    team = await open_team_page(site, await new_browser(), "?clears")
     ann = await team.sign_up("ann")
     await team.add("Ann's dentist")
 
@@ -343,7 +346,7 @@ async def test_the_next_person_who_signs_up_gets_their_task_in_their_own_list(
 async def test_text_typed_by_a_person_who_signed_out_is_saved_for_nobody(
     site: Site, new_browser: NewBrowser
 ) -> None:
-    team = await team_page(site, await new_browser())
+    team = await open_team_page(site, await new_browser())
     ann = await team.sign_up("ann")
     await team.add("Ann's dentist")
     await team.type("Ann's secret")
@@ -362,7 +365,7 @@ async def test_text_typed_by_ann_is_not_saved_for_bob_who_signed_in_in_another_t
     site: Site, new_browser: NewBrowser
 ) -> None:
     device = await new_browser()
-    first, second = await team_page(site, device), await team_page(site, device)
+    first, second = await open_team_page(site, device), await open_team_page(site, device)
     ann = await first.sign_up("ann")
     await first.add("Ann's dentist")
     await first.type("Ann's secret")
@@ -380,7 +383,7 @@ async def test_text_typed_by_ann_is_not_saved_for_bob_who_signed_in_in_another_t
     await first.wait_for_reload()
 
 
-async def test_the_client_for_pages_rejects_at_once_on_a_server_each_of_a_hundred_times(
+async def test_on_a_server_the_client_for_pages_rejects_and_does_not_wait_for_a_sign_in(
     site: Site,
 ) -> None:
     async with httpx.AsyncClient(base_url=site.url, timeout=60) as client:
@@ -392,7 +395,7 @@ async def test_the_client_for_pages_rejects_at_once_on_a_server_each_of_a_hundre
 async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
     site: Site, new_browser: NewBrowser, company: OAuthProvider
 ) -> None:
-    team = await team_page(site, await new_browser())
+    team = await open_team_page(site, await new_browser())
 
     await team.press("Sign in with Company")
     await team.page.wait_for_url(f"{site.url}/team")
@@ -405,7 +408,7 @@ async def test_a_person_who_signs_in_by_oauth_can_use_tasks(
 async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(
     site: Site, new_browser: NewBrowser
 ) -> None:
-    team = await team_page(site, await new_browser())
+    team = await open_team_page(site, await new_browser())
     devtools = await team.page.context.new_cdp_session(team.page)
     await devtools.send("WebAuthn.enable")
     authenticator = {
@@ -433,12 +436,12 @@ async def test_a_person_who_signs_in_by_passkey_finds_their_tasks(
 async def test_behind_tls_the_session_cookie_is_secure_and_the_api_accepts_the_keys(
     next_app: NextApp, site: Site, new_browser: NewBrowser, tmp_path: Path
 ) -> None:
-    port, behind, root = free_port(), free_port(), certificates.make(tmp_path, "localhost")
-    (tmp_path / "Caddyfile").write_text(CADDYFILE.format(port=port, folder=tmp_path, behind=behind))
+    port, app_port, root = free_port(), free_port(), certificates.make(tmp_path, "localhost")
+    (tmp_path / "Caddyfile").write_text(CADDYFILE.format(port=port, folder=tmp_path, app_port=app_port))
     url = f"https://localhost:{port}"
     app = replace(
         next_app,
-        port=behind,
+        port=app_port,
         app_env={**next_app.app_env, "BETTER_AUTH_URL": url},
         api_env={**next_app.api_env, "BETTER_AUTH_URL": url, "SSL_CERT_FILE": str(root)},
     )

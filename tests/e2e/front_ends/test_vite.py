@@ -5,97 +5,61 @@ Its page `/tanstack` is the recipe for TanStack Query.
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
-from uuid import uuid4
+from typing import Self
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Route, expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.front_ends import apps
 from tests.e2e.front_ends.conftest import NewBrowser
 from tests.e2e.front_ends.site import Site
+from tests.e2e.front_ends.visitor import PASSWORD, Visitor, new_email
 
 pytestmark = pytest.mark.server
 
-PASSWORD = "correct horse battery"
-
 
 @dataclass
-class Visitor:
-    """One person in one tab of the single-page app."""
+class ViteVisitor(Visitor):
+    """A person in one tab of the single-page app."""
 
-    page: Page
-    site: Site
-    email: str
-
-    @classmethod
-    async def with_account(cls, site: Site, device: BrowserContext, name: str = "ann") -> "Visitor":
-        visitor = cls(await device.new_page(), site, f"{name}-{uuid4().hex[:8]}@example.com")
-        await visitor.page.clock.install()
-        await visitor.page.goto(site.url)
-        await visitor.sign_up(name)
-        return visitor
-
-    async def in_another_tab(self, path: str = "") -> "Visitor":
-        other = Visitor(await self.page.context.new_page(), self.site, self.email)
+    async def in_another_tab(self, path: str = "") -> Self:
+        """Open another tab of the same browser."""
+        other = type(self)(await self.page.context.new_page(), self.site, self.email)
         await other.page.goto(f"{self.site.url}{path}")
         return other
-
-    async def sign_up(self, name: str) -> None:
-        await self.press("Make an account")
-        await self.page.get_by_label("Name").fill(name)
-        await self.sign_in("Sign up")
-
-    async def sign_in(self, button: str = "Sign in") -> None:
-        await self.page.get_by_label("E-mail").fill(self.email)
-        await self.page.get_by_label("Password").fill(PASSWORD)
-        await self.press(button)
-        await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
-
-    @property
-    def field(self) -> Any:
-        return self.page.get_by_label("New task")
-
-    def task(self, title: str) -> Any:
-        return self.page.get_by_role("listitem").filter(has_text=title)
-
-    async def press(self, button: str) -> None:
-        await self.page.get_by_role("button", name=button, exact=True).click()
-
-    async def add(self, title: str) -> None:
-        await self.field.fill(title)
-        await self.press("Add")
-        await expect(self.task(title)).to_be_visible()
 
     async def rename(self, old: str, new: str) -> None:
         await self.press(old)
         await self.page.get_by_label("Title").fill(new)
         await self.press("Save")
 
-    async def sees_alert(self, text: str) -> None:
-        await expect(self.page.get_by_role("alert").filter(has_text=text)).to_be_visible()
-
     async def shows(self, *titles: str) -> None:
-        """Wait until the list of the recipe has these titles, and no error."""
-        expected = [f"{title} Louder" for title in titles]
+        """Wait until the list of `/tanstack` has these titles, and no error."""
+        expected = [f"{title} Louder" for title in titles]  # each has a button "Louder"
         await expect(self.page.get_by_role("listitem")).to_have_text(expected)
         await expect(self.page.get_by_role("alert")).to_have_text("")
 
-    async def mark(self) -> None:
+    async def mark_page(self) -> None:
         """Set a flag on `window`, which is lost if the page is loaded again."""
         await self.page.evaluate("window.isMarked = true")
 
-    async def is_marked(self) -> bool:
+    async def page_is_marked(self) -> bool:
         return bool(await self.page.evaluate("window.isMarked ?? false"))
 
-    @property
-    def titles(self) -> list[str]:
-        """The titles in this person's list, read from the database."""
-        return self.site.titles_of(self.email)
+
+class HeldRequests:
+    """Holds requests to the API back: those of a method continue when the test sets `released[method]`."""
+
+    def __init__(self) -> None:
+        self.released = {"PATCH": asyncio.Event(), "GET": asyncio.Event()}
+
+    async def hold(self, route: Route) -> None:
+        await self.released[route.request.method].wait()
+        await route.continue_()
 
 
 async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new_browser: NewBrowser) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
+    ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Water the plants")
 
     await ann.press("Sign out")
@@ -109,15 +73,15 @@ async def test_a_person_adds_a_task_signs_out_and_finds_it_again(vite: Site, new
 async def test_typed_text_is_saved_after_the_same_person_signs_in_again_in_place(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
+    ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Water the plants")
-    await ann.field.fill("A long story")
+    await ann.new_task.fill("A long story")
     vite.end_sessions(ann.email)
-    await ann.page.clock.fast_forward("16:00")
+    await ann.let_token_expire()
 
     await ann.press("Add")
     await expect(ann.page.get_by_label("E-mail")).to_be_visible()
-    await expect(ann.field).to_have_value("A long story")
+    await expect(ann.new_task).to_have_value("A long story")
     await ann.sign_in()
 
     await expect(ann.task("A long story")).to_be_visible()
@@ -127,19 +91,19 @@ async def test_typed_text_is_saved_after_the_same_person_signs_in_again_in_place
 async def test_text_typed_before_the_session_ended_is_not_saved_for_the_next_person(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
-    await ann.field.fill("Ann's secret")
-    await ann.mark()
+    ann = await ViteVisitor.with_account(vite, await new_browser())
+    await ann.new_task.fill("Ann's secret")
+    await ann.mark_page()
     vite.end_sessions(ann.email)
-    await ann.page.clock.fast_forward("16:00")
+    await ann.let_token_expire()
     await ann.press("Add")
 
-    bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
+    bob = ViteVisitor(ann.page, vite, new_email("bob"))
     await bob.sign_up("bob")
-    await expect(bob.field).to_have_value("")
+    await expect(bob.new_task).to_have_value("")
     await bob.add("Bob's plants")
 
-    assert await ann.is_marked(), "the page was loaded again; React should only have created a new list"
+    assert await ann.page_is_marked(), "the page was loaded again; React should only have created a new list"
     assert (ann.titles, bob.titles) == ([], ["Bob's plants"])
 
 
@@ -147,32 +111,32 @@ async def test_a_tab_notices_another_signed_in_person_at_the_next_call_and_shows
     vite: Site, new_browser: NewBrowser
 ) -> None:
     device = await new_browser()
-    ann = await Visitor.with_account(vite, device)
+    ann = await ViteVisitor.with_account(vite, device)
     await ann.add("Ann's dentist")
-    await ann.field.fill("Ann's secret")
-    await ann.mark()
+    await ann.new_task.fill("Ann's secret")
+    await ann.mark_page()
     same_origin = {"origin": vite.url}
-    bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
+    bob = ViteVisitor(ann.page, vite, new_email("bob"))
     person = {"name": "Bob", "email": bob.email, "password": PASSWORD}
     sign_up = await device.request.post(
         f"{vite.url}/api/auth/sign-up/email", headers=same_origin, data=person
     )
     assert sign_up.ok
 
-    await ann.page.clock.fast_forward("16:00")
+    await ann.let_token_expire()
     await ann.press("Add")
-    await expect(ann.field).to_have_value("")
+    await expect(ann.new_task).to_have_value("")
     await expect(ann.task("Ann's dentist")).to_have_count(0)
     await bob.add("Bob's plants")
 
-    assert await ann.is_marked()
+    assert await ann.page_is_marked()
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants"])
 
 
 async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_saving_again_overwrites_it(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
+    ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
     other = await ann.in_another_tab()
     await other.rename("Call the dentist", "Call the doctor")
@@ -191,25 +155,20 @@ async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_sav
 async def test_tanstack_query_shows_a_change_at_once_and_undoes_it_if_the_task_has_another_version(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
+    ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
     recipe = await ann.in_another_tab("/tanstack")
     await recipe.shows("Call the dentist")
     await ann.rename("Call the dentist", "Call the doctor")
     await expect(ann.task("Call the doctor")).to_be_visible()
-    goes_on = {"PATCH": asyncio.Event(), "GET": asyncio.Event()}
-
-    async def hold(route: Route) -> None:
-        await goes_on[route.request.method].wait()
-        await route.continue_()
-
-    await recipe.page.route("**/api/me/tasks**", hold)
+    requests = HeldRequests()
+    await recipe.page.route("**/api/me/tasks**", requests.hold)
     await recipe.press("Louder")
     await recipe.shows("Call the dentist!")
-    goes_on["PATCH"].set()
+    requests.released["PATCH"].set()
     await recipe.sees_alert("This task changed meanwhile")
     await expect(recipe.page.get_by_role("listitem")).to_have_text(["Call the dentist Louder"])
-    goes_on["GET"].set()
+    requests.released["GET"].set()
     await expect(recipe.task("Call the doctor")).to_be_visible()
     assert ann.titles == ["Call the doctor"]
     async with recipe.page.expect_response(lambda answer: answer.request.method == "PATCH") as kept:
@@ -224,39 +183,34 @@ async def test_tanstack_query_cache_has_no_tasks_of_the_previous_person(
     vite: Site, new_browser: NewBrowser
 ) -> None:
     device = await new_browser()
-    ann = await Visitor.with_account(vite, device)
+    ann = await ViteVisitor.with_account(vite, device)
     await ann.add("Ann's dentist")
     await ann.page.close()
-    ann = Visitor(await device.new_page(), vite, ann.email)
+    ann = ViteVisitor(await device.new_page(), vite, ann.email)
     await ann.page.goto(f"{vite.url}/tanstack")
     await ann.shows("Ann's dentist")
-    await ann.mark()
+    await ann.mark_page()
 
     await ann.press("Sign out")
-    bob = Visitor(ann.page, vite, f"bob-{uuid4().hex[:8]}@example.com")
+    bob = ViteVisitor(ann.page, vite, new_email("bob"))
     await bob.sign_up("bob")
     await bob.shows()
     await bob.press("Sign out")
-    goes_on = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await goes_on.wait()
-        await route.continue_()
-
-    await ann.page.route("**/api/me/tasks**", hold)
+    requests = HeldRequests()
+    await ann.page.route("**/api/me/tasks**", requests.hold)
     async with ann.page.expect_request("**/api/me/tasks**"):
         await ann.sign_in()
     await ann.shows()
-    goes_on.set()
+    requests.released["GET"].set()
     await ann.shows("Ann's dentist")
 
-    assert await ann.is_marked()
+    assert await ann.page_is_marked()
 
 
 async def test_tanstack_query_shows_an_error_at_once_without_a_retry(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    ann = await Visitor.with_account(vite, await new_browser())
+    ann = await ViteVisitor.with_account(vite, await new_browser())
     requests = list[str]()
 
     page = f"{vite.url}/tanstack"
@@ -277,16 +231,16 @@ async def test_when_another_person_signs_in_in_a_second_tab_the_first_tab_change
     vite: Site, new_browser: NewBrowser
 ) -> None:
     device = await new_browser()
-    ann = await Visitor.with_account(vite, device)
+    ann = await ViteVisitor.with_account(vite, device)
     await ann.add("Ann's dentist")
-    await ann.field.fill("Ann's secret")
-    bob = Visitor(await device.new_page(), vite, f"bob-{uuid4().hex[:8]}@example.com")
+    await ann.new_task.fill("Ann's secret")
+    bob = ViteVisitor(await device.new_page(), vite, new_email("bob"))
     await bob.page.goto(vite.url)
 
     await bob.press("Sign out")
     await bob.sign_up("bob")
     await bob.add("Bob's plants")
-    await expect(ann.field).to_have_value("")
+    await expect(ann.new_task).to_have_value("")
     await ann.add("Bob's garden")
 
     assert (ann.titles, bob.titles) == (["Ann's dentist"], ["Bob's plants", "Bob's garden"])
@@ -299,7 +253,7 @@ async def test_pages_with_the_packed_client_send_requests_to_an_api_of_another_o
     device = await new_browser(extra_http_headers={})
     requests = list[str]()
     device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
-    ann = await Visitor.with_account(replace(vite, url=vite.direct_url), device)
+    ann = await ViteVisitor.with_account(replace(vite, url=vite.direct_url), device)
 
     await ann.add("Water the plants")
 
