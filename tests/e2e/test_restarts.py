@@ -194,16 +194,16 @@ def test_while_another_worker_serves_each_worker_that_dies_young_is_replaced(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
-        until(lambda: len(workers(service)) == 2)
+        wait_until(lambda: len(workers(service)) == 2)
         steady, young = workers(service)
         time.sleep(STEADY)
 
         for _ in range(3):
             young.kill()
-            until(lambda: {*workers(service)} - {steady, young})  # noqa: B023 - called at once
+            wait_until(lambda: {*workers(service)} - {steady, young})  # noqa: B023 - called at once
             (young,) = {*workers(service)} - {steady, young}
 
-        until(lambda: is_ready(service))
+        wait_until(lambda: is_ready(service))
         assert len(log_lines(service, "worker replaced")) == 3
         assert steady.is_running()
 
