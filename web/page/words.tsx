@@ -48,9 +48,8 @@ export function explain(error: unknown): string {
     case 0:
       return "The server cannot be reached. Check your connection, and try again.";
     case 400: {
-      const first =
-        Object.values(fieldErrors(error))[0] ?? error.errors.find(({ pointer }) => pointer === "/q")?.detail;
-      return first ?? error.detail;
+      const search = error.errors.find(({ pointer }) => pointer === "/q");
+      return Object.values(fieldErrors(error))[0] ?? (search ? `The search ${search.detail}.` : error.detail);
     }
     case 404:
       return "This task was deleted, in another window or on another device.";

@@ -107,6 +107,6 @@ export function TaskList({ first }: { first: Task[] }) {
 
 function messageOf(error: unknown): string {
   if (isSignedOut(error)) return "Your session is over. What you typed stays here: sign in, then press again.";
-  if (isProblem(error)) return error.errors[0]?.detail ?? error.detail;
+  if (isProblem(error)) return error.detail;
   return error instanceof Error ? error.message : "Something went wrong: try again.";
 }
