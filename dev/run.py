@@ -110,7 +110,7 @@ def migrate(chosen: Plan) -> None:
     """Migrate the embedded database; another one only with MIGRATE=1.
 
     Raises:
-        CannotRun: migrations are waiting, the URL is wrong, or the database that Better Auth needs is down.
+        CannotRun: migrations are waiting, the URL is wrong, or the database is down and needed now.
     """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
