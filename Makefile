@@ -111,10 +111,11 @@ clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Without Node the API still works; `make run` says what is missing.
+# Vite needs 20.19. Without such a Node the API still works; `make run` says what is missing.
+NODE_IS_NEW_ENOUGH := node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + Number(minor) < 2019 ? 1 : 0)' 2>/dev/null
 web:
-	@if [ "$$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ] && command -v npm >/dev/null \
+	@if $(NODE_IS_NEW_ENOUGH) && command -v npm >/dev/null \
 		&& [ ! web/node_modules/.complete -nt web/package-lock.json ]; then \
 		echo "Installing web packages ..." && (cd web && npm ci --silent --no-audit --no-fund && touch node_modules/.complete); fi
-	@if [ -d web/node_modules ] && [ -n "$$(find web/page web/lib web/vite.config.ts web/package-lock.json -newer web/dist/index.html 2>/dev/null || echo none)" ]; then \
+	@if $(NODE_IS_NEW_ENOUGH) && [ -d web/node_modules ] && [ -n "$$(find web/page web/lib web/vite.config.ts web/package-lock.json -newer web/dist/index.html 2>/dev/null || echo none)" ]; then \
 		echo "Building the page ..." && (cd web && npm run --silent build); fi

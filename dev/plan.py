@@ -16,7 +16,7 @@ from app.settings.server import read_server
 from dev.steps import CannotRun
 
 AUTH_SETTINGS = ("BETTER_AUTH_URL", "NEON_AUTH_URL", "JWKS_URL")
-NODE_OLDEST = 20
+NODE_OLDEST = (20, 19)  # Vite, which builds the page, needs it
 PLACEHOLDER = "postgresql://taskward@127.0.0.1/taskward"  # until the embedded database is started
 
 
@@ -71,13 +71,14 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
 
 def find_node() -> tuple[str | None, str | None]:
     """Return the path of Node.js and None, or None and why it cannot be used."""
+    oldest = ".".join(map(str, NODE_OLDEST))
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
-        return None, f"Node.js {NODE_OLDEST} or newer (with npm) is not installed: install it to sign in"
+        return None, f"Node.js {oldest} or newer (with npm) is not installed: install it to sign in"
     printed = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    version = re.match(r"v(\d+)", printed)
-    if version is None or int(version[1]) < NODE_OLDEST:
-        return None, f"Node.js is {printed.strip() or 'broken'}: install {NODE_OLDEST} or newer to sign in"
+    version = re.match(r"v(\d+)\.(\d+)", printed)
+    if version is None or (int(version[1]), int(version[2])) < NODE_OLDEST:
+        return None, f"Node.js is {printed.strip() or 'broken'}: install {oldest} or newer to sign in"
     return node, None
 
 

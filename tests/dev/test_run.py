@@ -197,7 +197,7 @@ def test_without_node_the_api_starts_and_a_token_can_be_made(state: Path) -> Non
     with started(state, PATH="/nowhere") as run:
         run.wait_for_output("Ready after")
 
-        assert "Node.js 20 or newer (with npm) is not installed: install it to sign in" in run.output
+        assert "Node.js 20.19 or newer (with npm) is not installed: install it to sign in" in run.output
         env = dict(line.split("=", 1) for line in (state / "env").read_text().splitlines())
         made = subprocess.run(
             [sys.executable, "-m", "app", "token", "--user", "ann"],
