@@ -1,7 +1,7 @@
 """Composition root: builds every part and passes it to the parts that need it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -104,28 +104,20 @@ def compose(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await database.open()
-        await counts.start()
-        hub.hear_of_everyone()  # a worker that was killed may not have announced its last write
-        if live_store is not None:
-            await live_store.start()
-        if keys is not None:
-            await keys.start()
-        try:
-            async with (
-                telemetry.run(read_gauges),
-                worker.watch_main_process(),  # the last, because it says that the worker has started
-            ):
-                yield
-        finally:
-            if keys is not None:
-                await keys.close()
-            if live_store is not None:
-                await live_store.close()
-            hub.close()
-            await counts.close()
-            await database.close()
-            logs.end()
+        async with AsyncExitStack() as stack:
+            stack.callback(logs.end)
+            stack.push_async_callback(database.close)
+            await database.open()
+            stack.callback(hub.close)
+            hub.hear_of_everyone()  # a worker that was killed may not have announced its last write
+            for part in (counts, live_store, keys):
+                if part is not None:
+                    stack.push_async_callback(part.close)
+                    await part.start()
+            await stack.enter_async_context(telemetry.run(read_gauges))
+            # The last, because it says that the worker has started.
+            await stack.enter_async_context(worker.watch_main_process())
+            yield
 
     read_gauges = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
     handlers: list[ControllerRouterHandler] = [

@@ -1,12 +1,11 @@
 """Fair sharing of the event loop: long work pauses, so that other requests are answered meanwhile.
 
-All long work of a process waits in one queue. One task at a time runs for a slice, and then the event loop
-is free for a while. A small request needs several rounds of the loop and would otherwise wait for one slice
-per round. With the queue, many large requests delay small ones no more than one large request does.
+All long work of a process waits in one queue. One task at a time runs for a slice, and then the event loop is
+free for a while. So many large requests delay a small one, which needs several rounds of the loop, no more
+than one large request does.
 
-While small requests are in progress the loop is free three times as long as the slice took. So long work has
-a quarter of the time then, and a small request rarely waits for two slices. Some work cannot be divided, so
-its slice is long.
+While small requests are in progress, the loop is free three times as long as the slice took: some work cannot
+be divided, so its slice is long.
 """
 
 import asyncio

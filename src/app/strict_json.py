@@ -70,7 +70,7 @@ Span = tuple[int, int]
 
 
 async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, part_max: int) -> object:
-    """Parse one JSON text as `loads` does. `pause` is called again and again, so that other work runs.
+    """Parse one JSON text as `loads` does, and call `pause` again and again, so that other work runs.
 
     The items of arrays in the outer object are parsed one by one, and then the text around them, with a `0`
     in the place of each item. To replace one valid value with another makes no invalid text valid.
@@ -166,13 +166,11 @@ def _raise_with_place(data: bytes, valid: Sequence[Span]) -> NoReturn:
 
 
 def _refuse_costly(data: bytes, max_depth: int) -> None:
-    """Check size and depth outside strings, in whole passes over the bytes.
+    """Raise NotStrictJson if there are too many members and items outside strings, or too deep ones.
 
-    A regular expression over strings can be made to take hours. Each value becomes an object in memory, and
-    the decoder takes half a second in one call for two megabytes of them.
-
-    Raises:
-        NotStrictJson: too many members and items, or nested too deep.
+    It works in whole passes over the bytes: a regular expression over strings can be made to take hours. Each
+    value becomes an object in memory, and the decoder takes half a second in one call for two megabytes of
+    them.
     """
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):

@@ -1,8 +1,8 @@
 """Signals between the main process of `app serve` and its workers.
 
-On a stop signal, the main process first signals its workers. Then `/health/ready` answers 503 and each
-response closes its connection, so that load balancers go elsewhere before any request is refused. If the main
-process was killed, its workers stop by themselves: otherwise they would run on and hold the port.
+On a stop signal, `/health/ready` answers 503 and each response closes its connection, so that load balancers
+go elsewhere before any request is refused. If the main process was killed, its workers stop by themselves:
+otherwise they would hold the port.
 """
 
 import asyncio
@@ -56,10 +56,9 @@ class Worker:
         self._on_leaving()
 
     def _stop(self) -> None:
-        """Leave, then let granian stop. Its handler of SIGTERM was replaced; that of SIGINT does the same.
+        """Leave, then let granian stop: event streams must end before it waits for every connection.
 
-        granian waits for every connection before it runs the application's shutdown, and an event stream ends
-        only when it is informed.
+        Its handler of SIGTERM was replaced; that of SIGINT does the same.
         """
         self._leave()
         signal.raise_signal(signal.SIGINT)

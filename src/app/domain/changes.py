@@ -1,9 +1,8 @@
 """The changes of an owner's tasks, in the order in which they were committed.
 
 Each write increments its owner's revision and stamps it on the tasks that it writes. A task that is deleted
-permanently leaves a tombstone: its id and its last revision. So each task has exactly one place in the
-changes, (revision, id), and moves to the end with each write. Old tombstones are dropped: those with a
-revision up to the owner's `floor` may be missing, and all later ones are stored.
+permanently leaves a tombstone: its id and its last revision. So each task has one place in the changes,
+(revision, id), and moves to the end with each write. Tombstones up to the owner's `floor` may be missing.
 """
 
 from dataclasses import dataclass
@@ -21,9 +20,8 @@ LAST_ID: Final = UUID(int=2**128 - 1)
 class ChangesToken:
     """The place where a page of changes begins. The client knows every change before it.
 
-    A client without a copy reads all tasks, from revision 0 on: a full walk, which may take many pages.
-    `base` is the owner's revision at its first page. The client had no task then, so it needs no tombstone up
-    to `base`.
+    A client without a copy reads all tasks, from revision 0 on: a full walk, which may take many pages. It
+    needs no tombstone up to `base`, the owner's revision at its first page, because it had no task then.
     """
 
     revision: int
@@ -41,14 +39,11 @@ class ChangesToken:
         return max(self.revision - 1, self.base)
 
     def require_readable(self, *, revision: int, floor: int) -> None:
-        """Check that no change after the token is missing.
+        """Raise ChangesGone if a tombstone after the token may be missing.
 
-        If the token is above the owner's revision, the database was restored from a backup after the token
-        was issued. The token after revision 0 is always readable: its client has no task, and needs no
+        Also raise it if the owner has not reached the token's revision: then the database was restored from
+        an older backup. The token after revision 0 is always readable: its client has no task, and needs no
         tombstone.
-
-        Raises:
-            ChangesGone: a tombstone may be missing, or the owner has not reached the token's revision.
         """
         if self != ChangesToken.after_revision(0) and not floor <= self.complete_until <= revision:
             raise ChangesGone

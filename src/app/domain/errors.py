@@ -60,15 +60,15 @@ class TooManyBodies(RetryLater):
 
 
 class TooManyAtOnce(RetryLater):
-    """A person has reached the limit of running and waiting statements. Nothing was done."""
+    """A person has reached the limit of running and waiting statements."""
 
 
 @dataclass(eq=False)
 class TooManyStreams(RetryLater):
-    """A person has reached the limit of open event streams. Nothing was done.
+    """A person has reached the limit of open event streams.
 
-    Streams last for minutes. If a client has disappeared, its stream ends within a minute: the server sends
-    a comment after 15 s without an event, and closes a connection that accepts nothing for 30 s.
+    The stream of a client that has disappeared ends within a minute: the server sends a comment after 15 s
+    without an event, and closes a connection that accepts nothing for 30 s.
     """
 
     retry_after: int = 60  # seconds

@@ -3,8 +3,8 @@
 Between two different positions there is room for a third, so a move writes only the moved task. A position
 never ends in `0`, because there is no string between `a` and `a0`.
 
-Positions become longer if tasks are moved to the same place again and again. If the next one would be too
-long, the tasks around the place are spread: they get new positions with equal gaps. `REACHES` has the limits.
+Positions become longer if tasks are moved to the same place again and again. Before one would be too long,
+the tasks around the place are spread: they get new positions with equal gaps (`REACHES`).
 """
 
 from collections.abc import Sequence

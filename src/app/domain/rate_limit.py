@@ -1,8 +1,8 @@
 """Rate limits: a quota of requests in each fixed window, counted per name (a person or an address).
 
-A fixed window needs one addition per request, in memory and in a shared store. Across the boundary of two
-windows a client may send twice the quota: the quota protects the service and is not used for billing.
-Windows of different names begin at different times, so clients that wait do not all return together.
+A fixed window needs one addition per request, in memory and in a shared store. A client may send twice the
+quota around the boundary of two windows, which is enough to protect the service. Windows of different names
+begin at different times, so clients that wait do not all return together.
 """
 
 from collections.abc import Callable
@@ -83,10 +83,7 @@ NAMES_MAX: Final = 50_000
 
 
 class MemoryCounter:
-    """Counts of the latest names, in two generations.
-
-    When the young generation is full, the old one is dropped and the young one becomes the old one.
-    """
+    """Counts of the latest names, in two generations. When the young one is full, it replaces the old one."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max

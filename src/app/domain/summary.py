@@ -52,11 +52,7 @@ class Summary:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return a zone of the IANA time zone database.
-
-    Raises:
-        ValueError: there is no such zone.
-    """
+    """Return a zone of the IANA time zone database; raise ValueError if there is no such zone."""
     if name in NOT_OF_A_PLACE or name not in all_zones():
         raise ValueError("must be the name of a time zone, like Europe/Berlin (IANA time zone database)")
     return ZoneInfo(name)

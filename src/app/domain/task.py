@@ -135,10 +135,9 @@ class TaskChanges(_Fields):
 
 
 def new_task_id(now: datetime) -> TaskId:
-    """Make a UUID version 7 (RFC 9562 §5.7), which sorts by time of creation.
+    """Make a UUID version 7 (RFC 9562 §5.7), which sorts by time of creation, to the microsecond.
 
-    The twelve bits after the milliseconds are the fraction of a millisecond (§6.2, method 3), so ids of
-    different processes sort by time to the microsecond.
+    The twelve bits after the milliseconds are the fraction of a millisecond (§6.2, method 3).
     """
     milliseconds, microseconds = divmod(microseconds_since_epoch(now), 1000)
     fraction = microseconds * 4096 // 1000
@@ -166,11 +165,7 @@ def create_task(new: NewTask, *, at: datetime) -> Task:
 
 
 def require_version(version: int, if_match: Versions | None) -> None:
-    """Check the version against `If-Match`.
-
-    Raises:
-        TaskChanged: `If-Match` names other versions only.
-    """
+    """Raise TaskChanged if `If-Match` names other versions only."""
     if if_match is not None and version not in if_match:
         raise TaskChanged(version, if_match)
 

@@ -15,11 +15,10 @@ SEARCH_WORD_MAX: Final = 40  # characters; each letter of a text may be compared
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search: each needle must occur in the words of the title or of the description.
+    """A search: each needle must occur in the words of the title or of the description, in any order.
 
-    A needle is a word in the form of `app.domain.text.searchable`, between spaces. The order of the words
-    does not matter. The last word of the search text may be the beginning of a word. A word of a script
-    without spaces may be any part of a run.
+    A needle is a word as `app.domain.text.searchable` writes it, between spaces. The last word of the search
+    text may be the beginning of a word. A word of a script without spaces may be any part of a run.
     """
 
     needles: tuple[str, ...] = ()
@@ -30,8 +29,8 @@ class Search:
         """Parse a search text.
 
         Raises:
-            ValueError: it is blank, too long, has too many or too long words, or a character that no text
-                may contain.
+            ValueError: it is blank or too long, has too many or too long words, or a character that no text
+                may have.
         """
         if len(text) > SEARCH_MAX:
             raise ValueError(f"must have at most {SEARCH_MAX} characters")

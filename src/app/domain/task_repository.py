@@ -25,11 +25,7 @@ class TaskRepository(Protocol):
     """
 
     async def add(self, task: Task, *, at_most: int) -> Shown:
-        """Add a task.
-
-        Raises:
-            TooManyTasks: the owner already has `at_most` tasks, including the trash.
-        """
+        """Add a task; raise TooManyTasks if the owner already has `at_most` tasks, including the trash."""
 
     async def show(self, task_id: TaskId) -> Shown:
         """Return the task."""
@@ -46,9 +42,9 @@ class TaskRepository(Protocol):
     async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
         """Return at most `limit` changes from a token on; None: all tasks, those in the trash too.
 
-        If they would take more than `PAGE_BYTES`, there are fewer. Changes are in the order in which they
-        were committed: whatever is committed later comes after `next`. A task that changed several times
-        comes once, as it is now. Revision, floor and changes are of one snapshot.
+        If they would take more than `PAGE_BYTES`, there are fewer. Whatever is committed later comes after
+        `next`. A task that changed several times comes once, as it is now. Revision, floor and changes are of
+        one snapshot.
 
         Raises:
             ChangesGone: changes after the token are missing, or the token is of a later revision.
@@ -67,20 +63,13 @@ class TaskRepository(Protocol):
         """
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        """Toggle `completed`, as `change` would, and return the task.
-
-        No parallel toggle is lost.
-        """
+        """Toggle `completed`, as `change` would, and return the task. No parallel toggle is lost."""
 
     async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
         """Move the task to the trash."""
 
     async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        """Restore the task from the trash, and return it.
-
-        Raises:
-            NotInTrash: it is not in the trash.
-        """
+        """Restore the task, and return it; raise NotInTrash if it is not in the trash."""
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         """Delete the task permanently, whether in the trash or not."""
@@ -88,9 +77,8 @@ class TaskRepository(Protocol):
     async def move(self, move: Move, *, at: datetime) -> Shown:
         """Move a task right before or right after another one in the manual order, and return it.
 
-        No other task is written, except if there is no room between two positions: then the tasks around them
-        get new positions in the same order. Tasks in the trash keep theirs. Racing moves run one after the
-        other.
+        Only if there is no room between two positions, the tasks around them are written too: they get new
+        positions in the same order. Tasks in the trash keep theirs. Racing moves run one after the other.
 
         Raises:
             InvalidTask: the other task is not in the owner's list, or is the same.
@@ -101,9 +89,8 @@ class TaskRepository(Protocol):
     ) -> Sequence[Shown | None]:
         """Run all operations in one transaction, and increment the revision once.
 
-        Each operation does what its own method does. The tasks are returned in the same order; None: moved to
-        the trash. No two operations may have the same task. An error names its operation
-        (`app.domain.commands.choose_refusal`).
+        Return the tasks in the same order; None: moved to the trash. No two operations may have the same
+        task. An error names its operation (`app.domain.commands.choose_refusal`).
 
         Raises:
             NotInTrash: a task to restore is not in the trash.

@@ -123,9 +123,9 @@ def fold(text: str) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text in the form for comparison: without case, compatible forms alike.
 
-    Letters, marks and digits make words, whatever the language. A symbol outside ASCII, such as an
-    emoji, is a separate word, and so is each run of a script without spaces. Invisible characters go.
-    All else separates words: punctuation, apostrophes, operators of other query languages (`|`, `*`).
+    Letters, marks and digits make words. A symbol outside ASCII, such as an emoji, is a separate word, and so
+    is each run of a script without spaces. Invisible characters go. All else separates words: punctuation,
+    apostrophes, operators of other query languages (`|`, `*`).
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
@@ -150,10 +150,10 @@ def _without_dots_of_i(text: str) -> str:
 
 
 class _Spacing(dict[int, int | str]):
-    """A table for `str.translate` that puts spaces between words.
+    """A table for `str.translate` that puts spaces between words. It computes an entry at its first use.
 
-    It computes an entry at its first use. Unicode has about 150,000 assigned characters, whose entries take
-    10 MB. Entries of unassigned code points are not stored.
+    The entries of all 150,000 assigned characters would take 10 MB. Those of unassigned code points are not
+    stored.
     """
 
     def __missing__(self, code: int) -> int | str:

@@ -1,11 +1,9 @@
-"""Maintenance: computes derived columns of all tasks again (`app.infra.task_rows`).
+"""Maintenance: computes the columns of tasks again that are derived from texts (`app.infra.task_rows`).
 
-Sort keys, tag keys and search words are derived from texts when a task is written. After their rule has
-changed, older rows are not found until their columns are computed again.
-
-The backfill runs beside the service. Each transaction handles a slice of one owner's tasks within both walls,
-and locks the owner only if a row differs. It can be interrupted and run again at any time. If two
-spellings of a tag have become one tag, the task keeps the first and gets a new version.
+After a rule of sort keys, tag keys or search words has changed, older rows are not found until then. The
+backfill runs beside the service, and can be interrupted and run again at any time. Each transaction handles a
+slice of one owner's tasks within both walls, and locks the owner only if a row differs. If two spellings of a
+tag have become one tag, the task keeps the first and gets a new version.
 """
 
 from collections.abc import AsyncIterator

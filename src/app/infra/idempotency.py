@@ -24,8 +24,6 @@ from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import LOCK_OWNER
 from app.infra.task_rows import ATTEMPTS
 
-DEFAULT_QUOTA = StorageQuota()
-
 
 class KeyedWrites:
     """Runs one write of one owner under a key."""
@@ -38,7 +36,7 @@ class KeyedWrites:
         request: IdempotentRequest,
         form: ResponseForm,
         at: datetime,
-        quota: StorageQuota = DEFAULT_QUOTA,
+        quota: StorageQuota,
     ) -> None:
         self.owner = owner
         self._session = OwnerSession(connection, owner=owner)
@@ -57,11 +55,8 @@ class KeyedWrites:
     ) -> Sequence[Row]:
         """Do the work on these tasks and store its response, in one statement. Return a row for each task.
 
-        If the write was not done, `check` gets the rows of the tasks, with the number of all tasks of the
-        owner, and raises the reason.
-
-        Raises:
-            AlreadyDone, KeyReused, ResponseGone, KeyInFlight, TooManyKeys: see `UnitOfWork.once`.
+        If the write was not done, raise the reason: `check` gets the rows of the tasks, with the number of
+        all tasks of the owner, and raises it, or `run` raises an error of `UnitOfWork.once`.
         """
         key = {"route": self._request.route, "key": self._request.key, "since": self._since}
         values |= key | {
@@ -116,10 +111,7 @@ class KeyedWrites:
     async def _make_room(self, size: int) -> None:
         """Delete expired responses and count the others again: the old count may be too large.
 
-        `size`: the bytes that the new response needs.
-
-        Raises:
-            TooManyKeys: there is still no room.
+        Raise TooManyKeys if there is still no room for a response of `size` bytes.
         """
         async with self._session.transaction() as session:
             await session.rows(LOCK_OWNER)

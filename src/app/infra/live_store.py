@@ -1,8 +1,8 @@
 """Announcements of changes between machines, by the publish and subscribe commands of Valkey or Redis.
 
-A message has the hashes of the owners whose tasks changed within 20 ms. The store keeps no messages, so some
-are lost while a connection is down. So every stream looks for changes after each confirmed subscription,
-after the first publish that follows a failed one, and after each start of a process.
+A message has the hashes of the owners whose tasks changed within 20 ms. Messages are lost while a connection
+is down. So every stream looks for changes after each confirmed subscription, after the first publish that
+follows a failed one, and after each start of a process.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """Maintenance: deletes old trash and old stored responses of all owners.
 
-Forced row-level security hides every row from a statement without an owner, so a plain DELETE would silently
-remove nothing. These statements run as a maintenance role. Its policies show only the trash, the counts of
-owners, and responses older than a day. Each transaction handles a batch of owners, and locks the owners
-before their tasks and responses, as every write does.
+Row-level security hides every row from a statement without an owner, so these statements run as a maintenance
+role. Its policies show only the trash, the counts of owners, and responses older than a day. Each transaction
+locks a batch of owners before their tasks and responses, as every write does.
 """
 
 from datetime import datetime

@@ -46,12 +46,7 @@ class RedisCounter:
         self._free_connections = asyncio.Semaphore(CONNECTIONS)
         self._starting: asyncio.Task[None] | None = None
         self._waiting_for_store: asyncio.Task[None] | None = None
-        self._trouble: str | None = None
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the store is not in use; None if it is."""
-        return self._trouble
+        self.trouble: str | None = None
 
     async def add(self, name: str, number: int, window: int) -> int:
         # No time limit here: waiting for a free connection is not the store's fault.
@@ -89,7 +84,7 @@ class RedisCounter:
 
     def _note_loss(self, trouble: str) -> None:
         if self._waiting_for_store is None:  # the first of the waiting requests reports it
-            self._trouble = trouble
+            self.trouble = trouble
             log.warning("rate limits are not shared: their store is unavailable", reason=trouble)
             self._waiting_for_store = asyncio.create_task(self._wait_for_store())
 
@@ -98,11 +93,11 @@ class RedisCounter:
             trouble = await self.probe()
             if trouble is None:
                 break
-            if attempt and trouble != self._trouble:  # it was down, and now it refuses the connection
+            if attempt and trouble != self.trouble:  # it was down, and now it refuses the connection
                 log.warning("rate limits are still not shared", reason=trouble)
-            self._trouble = trouble
+            self.trouble = trouble
             await asyncio.sleep(RETRY)
-        self._waiting_for_store = self._trouble = None
+        self._waiting_for_store = self.trouble = None
         log.warning("rate limits are shared again: their store is back")
 
 

@@ -1,8 +1,8 @@
 """Maintenance: makes every token of changes and every entity tag of a list invalid.
 
-A database that was restored from a backup has old revisions. Later it would reach revisions that clients
-already know, with other changes. So all revisions are raised above those that the lost database had. The
-versions of tasks are old too: the next change of a task skips some (`app.infra.statements.tasks.stamps_of`).
+A database that was restored from a backup would later reach revisions that clients already know, with other
+changes. So all revisions are raised above those of the lost database. The next change of a task skips some
+versions for the same reason (`app.infra.statements.tasks.stamps_of`).
 """
 
 from typing import Final

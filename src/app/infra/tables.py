@@ -38,11 +38,10 @@ comparison of the type is leakproof. All of these are."""
 
 
 class OwnedRow(CommonTableAttributes, DeclarativeBase):
-    """A row that belongs to one person.
+    """A row that belongs to one person. The primary key and every index begin with the owner.
 
-    The primary key and every index begin with the owner, so the table can be partitioned by owner. The
-    service uses only the view `own_<table>`, never the table. The view is under row-level security for every
-    role (`app.infra.postgres.row_security_check`).
+    The service uses only the view `own_<table>`, which is under row-level security for every role
+    (`app.infra.postgres.row_security_check`).
     """
 
     __abstract__ = True

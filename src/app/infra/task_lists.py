@@ -7,7 +7,7 @@ from app.domain.errors import SearchTooSlow, SummaryTooSlow
 from app.domain.summary import Day, Summary, TagCount
 from app.domain.task_list import NEWEST, Bookmark, Order, Page, Selection
 from app.infra.postgres.owner_session import OwnerSession
-from app.infra.statements.lists import CONDITIONS, NEWEST_FIRST, REVISION, Shape, page_of
+from app.infra.statements.lists import CONDITIONS, NEWEST_FIRST, Shape, page_of
 from app.infra.statements.summary import SUMMARY
 
 
@@ -29,18 +29,8 @@ async def page(session: OwnerSession, limit: int, after: Bookmark | None, select
     return Page(b"[" + json + b"]", following, row["revision"])
 
 
-async def revision(session: OwnerSession) -> int:
-    """Read the owner's revision."""
-    row = await session.one(REVISION)
-    return row["revision"] if row else 0
-
-
 async def summary(session: OwnerSession, day: Day) -> Summary:
-    """Count the owner's tasks.
-
-    Raises:
-        SummaryTooSlow: it exceeded its time budget.
-    """
+    """Count the owner's tasks; raise SummaryTooSlow if that exceeded its time budget."""
     try:
         (row,) = await session.rows(
             SUMMARY,

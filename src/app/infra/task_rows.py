@@ -46,10 +46,8 @@ def check_preconditions(
 ) -> Shown:
     """Check the current row after a write that matched none. Return the task if all preconditions hold.
 
-    `trashed`: whether the task must be in the trash; None: either.
-
-    Raises:
-        TaskNotFound, TaskChanged, NotInTrash: checked in this order.
+    `trashed`: whether the task must be in the trash; None: either. Raises TaskNotFound, TaskChanged or
+    NotInTrash, checked in this order.
     """
     if seen is None or (trashed is False and seen["trashed"]):
         raise TaskNotFound(task_id)

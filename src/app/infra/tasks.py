@@ -23,6 +23,7 @@ from app.infra.postgres.owner_session import Announce, DeadlineSession, OwnerSes
 from app.infra.postgres.session import Row, Session, Trace, TracedSession
 from app.infra.statements import keyed_writes, tasks
 from app.infra.statements.batch import APPLY_KEYED
+from app.infra.statements.lists import REVISION
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.revision import LOCK_OWNER
 from app.infra.statements.tasks import Write
@@ -51,7 +52,8 @@ class NeonTaskRepository:
         return await task_lists.page(self._session, limit, after, selection)
 
     async def revision(self) -> int:
-        return await task_lists.revision(self._session)
+        row = await self._session.one(REVISION)
+        return row["revision"] if row else 0
 
     async def changes(self, since: ChangesToken | None, *, limit: int) -> ChangesPage:
         return await task_changes.page(self._session, since, limit)

@@ -1,10 +1,8 @@
 """Marks of changes, which all workers of one `app serve` share.
 
 Each owner has a slot in a table, by a hash of the user id. A write to the owner's tasks puts a new random
-number there; a process that compares it with an earlier number sees that something changed. The main process
-creates the table before it forks its workers, so the table needs no files and no messages, and to mark
-a change costs no system call. Two owners may share a slot: then a stream may read the feed once although
-nothing changed.
+number there, which costs no system call. The main process creates the table before it forks its workers. Two
+owners may share a slot: then a stream may read the feed once although nothing changed.
 """
 
 import mmap

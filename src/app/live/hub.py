@@ -1,8 +1,8 @@
 """The open event streams of a process, and what wakes them.
 
 A stream holds no events: it has a flag "there may be changes", and reads the change feed when the flag is up.
-So an unnecessary wake-up of a stream costs a read and loses nothing. After each write `announce` wakes the
-owner's streams of this process, marks the change for the other workers, and passes it on to other machines.
+So an unnecessary wake-up costs a read and loses nothing. After each write `announce` wakes the owner's
+streams of this process, marks the change for the other workers, and passes it on to other machines.
 """
 
 import asyncio
@@ -93,13 +93,12 @@ class Head:
 
 
 class Hub:
-    """The streams of a process."""
+    """The streams of a process.
+
+    `remembers`: whether every change is announced here. Then a feed whose end is known needs no read.
+    """
 
     def __init__(self, marks: ChangeMarks, *, remembers: bool = True) -> None:
-        """Set the table of marks.
-
-        `remembers`: whether every change is announced here. Then a feed whose end is known needs no read.
-        """
         self.marks = marks
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._own_reads: dict[UserId, asyncio.Lock] = {}  # of owners with streams
@@ -149,8 +148,8 @@ class Hub:
 
         Raises:
             TooManyStreams: the person has as many as one may have.
-            TooBusy: the process is stopping. Or it has as many as it may have, and `_make_room` found no
-                stream to end.
+            TooBusy: the process is stopping; or it has as many as it may have, and `_make_room` found none to
+                end.
         """
         streams = self._streams.get(owner, {})
         if len(streams) >= PERSON_MAX:
@@ -184,11 +183,8 @@ class Hub:
     def _make_room(self, own: int) -> None:
         """End the youngest stream of the person with the most, for a newcomer with `own` open streams.
 
-        That person must have at least `own + 2`. Afterwards they still have at least as many as the newcomer,
-        so their client takes no place back when it connects again.
-
-        Raises:
-            TooBusy: nobody has so many, or too many streams are ending.
+        That person must have at least `own + 2`, else raise TooBusy. Afterwards they still have at least as
+        many as the newcomer, so their client takes no place back when it connects again.
         """
         most = max(self._streams.values(), key=len)
         if len(most) < own + 2 or self._ending >= ENDING_MAX:
@@ -202,9 +198,8 @@ class Hub:
     async def read_turn(self, owner: UserId) -> AsyncIterator[None]:
         """Wait until a stream of a person may read the feed: one of theirs at a time, and few of all people.
 
-        Raises:
-            TooBusy: the reads of other streams took too long. Or the stream was crowded out, and its
-                person has no other.
+        Raise TooBusy if the reads of other streams took too long, or if the stream was crowded out and its
+        person has no other.
         """
         own_reads = self._own_reads.get(owner)
         if own_reads is None:

@@ -35,14 +35,11 @@ class Key:
 
 
 def read_key_set(document: bytes) -> tuple[Key, ...]:
-    """Return the keys that can verify a token.
-
-    Issuers also publish keys of other kinds and for other uses. Such a key is skipped (RFC 7517 §5). A set
-    with a secret key is refused: everybody who can read the set could sign tokens. A set in which two usable
-    keys have the same id is refused too, because the id does not say which one to use.
+    """Return the keys that can verify a token; skip keys of other kinds and for other uses (RFC 7517 §5).
 
     Raises:
-        InvalidJwks: the set is refused, or has no key that can verify.
+        InvalidJwks: it has no key that can verify; or a secret key: everybody who can read it could sign
+            tokens; or two usable keys with the same id, which does not say which one to use.
     """
     try:
         value = strict_json.loads(document)

@@ -1,8 +1,8 @@
 """The public keys of the token issuer, cached in memory and fetched in the background.
 
-A token with a known key never waits for the network. For an unknown key the set is fetched at once, because
-Better Auth signs with a new key before the next refresh. Waiting requests share one fetch, and an allowance
-limits the number of fetches. If the issuer is down, the last good keys stay valid for a day.
+For an unknown key the set is fetched at once, because Better Auth signs with a new key before the next
+refresh. Waiting requests share one fetch, and an allowance limits the number of fetches. If the issuer is
+down, the last good keys stay valid for a day.
 """
 
 import asyncio

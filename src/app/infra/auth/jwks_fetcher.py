@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -69,7 +68,7 @@ class Fetcher:
 class Allowance:
     """A token bucket of fetches: a burst, then one per `PAUSE`. So unknown keys cause no flood of fetches."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._left = float(BURST)
         self._at = clock()

@@ -1,8 +1,4 @@
-"""Checks of a token's header and claims that PyJWT leaves to its caller.
-
-These are strict JSON, exact base64url, sizes, and times that are numbers (RFC 8725, RFC 7519). An error
-never quotes the token.
-"""
+"""Checks that PyJWT leaves to its caller (RFC 8725, RFC 7519). An error never quotes the token."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -42,11 +38,7 @@ class Claims:
 
 
 def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
-    """Return the header and the payload of a token without any verification.
-
-    Raises:
-        NotAuthenticated: it is malformed, or of a kind that is never accepted.
-    """
+    """Return header and payload, not verified; raise NotAuthenticated if one can never be accepted."""
     parts = token.split(".", 3)
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         raise NotAuthenticated("the token has not three parts", Mistake.NOT_A_JWT)

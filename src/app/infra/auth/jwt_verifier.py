@@ -1,8 +1,8 @@
 """Verifies bearer tokens: a trusted key signed them, they are for this service, and they have not expired.
 
-The key decides the algorithm, and the token cannot choose: a key of the JWKS allows the algorithms that it is
-made for, and the shared secret allows HS256 alone (RFC 8725 §3.1). Verified tokens are cached: verifying
-an Ed25519 signature costs ten times as much as a look-up.
+The key decides the algorithm, never the token: a key of the JWKS allows the algorithms that it is made for,
+and the shared secret HS256 alone (RFC 8725 §3.1). Verified tokens are cached: verifying an Ed25519 signature
+costs ten times as much as a look-up.
 """
 
 import time
@@ -31,10 +31,9 @@ CACHE_SIZE: Final = 10_000  # tokens
 
 
 class TokenCache:
-    """Cache of verified tokens, by hash. Failures are not cached.
+    """Cache of verified tokens, by hash. The caller checks the times of a token at each use.
 
-    When a key leaves the set, the generation of the keys grows, and the cache is emptied. The caller checks
-    the times of a token at each use.
+    When a key leaves the set, the generation of the keys grows, and the cache is emptied.
     """
 
     def __init__(self, size: int = CACHE_SIZE) -> None:

@@ -115,10 +115,7 @@ async def connect(
     """Open a connection. While the server is not ready, repeat the attempt for OPENING_BUDGET seconds.
 
     A resuming Neon accepts the connection at once and responds late. `prepared`: the pooler tracks prepared
-    statements. `settings`: settings of the session.
-
-    Raises:
-        OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
+    statements. An error of the last attempt is raised: OSError, TimeoutError or asyncpg.PostgresError.
     """
     loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
     until = loop.time() + OPENING_BUDGET

@@ -70,11 +70,7 @@ class Connector:
         return not self.address.pooled or bool(self._prepared)
 
     async def connect(self) -> Connection:
-        """Open a connection.
-
-        Raises:
-            OSError, TimeoutError, asyncpg.PostgresError: it could not be opened.
-        """
+        """Open a connection; raise the errors of `connect`."""
         if not self.address.pooled:
             connection = await self._connect_to_session()
             if connection is not None:

@@ -181,11 +181,8 @@ class Database:
     ) -> AsyncIterator[Transaction]:
         """Run several statements in one transaction. An exception in the block rolls it back.
 
-        The deadline is that of the whole transaction. COMMIT is confirmed before the block is left.
-
-        Raises:
-            DatabaseUnavailable: as in `fetch`.
-            OutcomeUnknown: COMMIT was sent and not confirmed.
+        The deadline is that of the whole transaction. COMMIT is confirmed before the block is left. The
+        errors are those of `fetch`; OutcomeUnknown: COMMIT was sent and not confirmed.
         """
         until = until or self.deadline()
         delay = self._delay(person, running)

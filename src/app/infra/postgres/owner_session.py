@@ -39,8 +39,7 @@ class PersonConcurrency:
     def start(self, person: UserId) -> "asyncio.Future[None] | None":
         """Count a statement. Return None if it may run now, or a future to wait for. Call `finish` after it.
 
-        Raises:
-            TooManyAtOnce: the person's queue is full.
+        Raise TooManyAtOnce if the person's queue is full.
         """
         running = self._running.get(person, 0)
         if running < self._at_most:
@@ -55,8 +54,7 @@ class PersonConcurrency:
     async def wait(self, person: UserId, turn: "asyncio.Future[None]", until: float) -> None:
         """Wait until a statement may run. If this raises, do not call `finish`.
 
-        Raises:
-            TooManyAtOnce: none of the person's statements ended in time.
+        Raise TooManyAtOnce if none of the person's statements ended in time.
         """
         try:
             async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PATIENCE)):
@@ -92,10 +90,7 @@ class PersonConcurrency:
 
 
 class OwnerSession:
-    """Runs statements for one owner, and cannot run one for any other.
-
-    `owner` has no default, so there is no session without an owner.
-    """
+    """Runs statements for one owner, and cannot run one for any other, or without an owner."""
 
     def __init__(self, connection: Session, *, owner: UserId) -> None:
         if not owner:
@@ -128,7 +123,7 @@ MAY_BE_WRITTEN: Final = (OutcomeUnknown, asyncio.CancelledError)
 
 
 class DeadlineSession:
-    """The session of one request. Its deadline starts at the first statement, not while the body arrives.
+    """The session of one request, with one deadline that starts at the first statement.
 
     It announces each write after COMMIT, and each one whose outcome is unknown.
     """

@@ -1,8 +1,7 @@
 """A connection pool for single statements, and the checkout of its connections.
 
-asyncpg's own pool starts a task at every release, to reset the connection. Here a connection needs no reset
-(docs/decisions/0005-the-hot-path.md has the figures). Acquiring and releasing an idle connection are plain
-function calls; a caller waits only if no connection is idle.
+asyncpg's own pool starts a task at every release, to reset the connection. Here a connection needs no reset,
+so acquiring and releasing an idle connection are plain function calls (docs/decisions/0005-the-hot-path.md).
 """
 
 import asyncio
@@ -71,12 +70,8 @@ class Pool:
     async def acquire(self, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
-        `delay`: seconds by which it goes later than others (`WaitQueue`).
-
-        Raises:
-            PoolExhausted: the queue is full, or no connection became free in time.
-            asyncpg.InterfaceError: the pool is closed.
-            OSError, TimeoutError, asyncpg.PostgresError: no connection could be opened.
+        `delay`: see `WaitQueue`. Raises PoolExhausted, asyncpg.InterfaceError if the pool is closed, or the
+        error of the attempt to connect.
         """
         while True:
             if self._closed:
@@ -107,11 +102,10 @@ class Pool:
                 self._sweep = loop.call_later(IDLE_LIFETIME, self._close_unused)
 
     def cut_off(self, connection: Connection) -> None:
-        """Return a connection whose statement the driver is cancelling.
+        """Close a connection whose statement the driver is cancelling, after that statement or CLOSE_TIMEOUT.
 
-        PostgreSQL and poolers continue a statement whose connection is closed, and a pooler cannot cancel for
-        a closed connection. So the connection is closed after the statement has ended, or after
-        CLOSE_TIMEOUT. No request waits for that. At most twice `size` connections are closing at a time.
+        PostgreSQL and poolers continue a statement whose connection is closed, and a pooler cannot cancel it
+        any more. No request waits for the end. At most twice `size` connections are closing at a time.
         """
         self._in_use.discard(connection)
         self._retired.discard(connection)
@@ -238,10 +232,7 @@ class Checkout:
     async def acquire(self, until: float, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
-        Raises:
-            DatabaseNotSetUp: row-level security is broken.
-            TimeoutError, PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: none is
-                available.
+        Raises DatabaseNotSetUp if row-level security is broken, TimeoutError, or an error of `Pool.acquire`.
         """
         async with asyncio.timeout_at(until):
             while True:
@@ -262,10 +253,8 @@ class Checkout:
     async def probe(self, until: float) -> None:
         """Run a statement on a new connection: those of the pool may all be busy.
 
-        Raises:
-            DatabaseNotSetUp: row-level security is broken.
-            TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database does not
-                respond.
+        Raises DatabaseNotSetUp if row-level security is broken, or the driver's error if the database does
+        not respond.
         """
         async with asyncio.timeout_at(until):
             connection = await self._connector.connect()
@@ -277,7 +266,7 @@ class Checkout:
             finally:
                 connection.terminate()
 
-    async def acquire_with_transaction(self, until: float, delay: float = 0.0) -> Connection:
+    async def acquire_with_transaction(self, until: float, delay: float) -> Connection:
         """Return a connection in a transaction. If the first connection is broken, try another one."""
         for may_retry in (True, False):
             connection = self.acquire_idle() or await self.acquire(until, delay)

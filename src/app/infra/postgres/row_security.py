@@ -1,8 +1,6 @@
 """Policies and grants of row-level security, as data, and the SQL conditions that check them.
 
-`app migrate` creates what is missing (`app.infra.migrations.rls_setup`). The service checks at its start
-those that requests need (`app.infra.postgres.row_security_check`). A purge checks those that it needs
-(`app.infra.purge`).
+`app migrate` creates what is missing. The service checks those of requests, and a purge those of its role.
 """
 
 from dataclasses import dataclass
@@ -70,7 +68,7 @@ def create_policy(policy: Policy) -> str:
 
 def policy_exists(policy: Policy) -> str:
     """Return the SQL condition that is true if exactly this policy exists."""
-    rows = _quoted(policy.rows)
+    rows = "'" + policy.rows.replace("'", "''") + "'"
     check = f" AND pg_get_expr(polwithcheck, polrelid) = {rows}" if policy.name == OWN_ROWS else ""
     return (
         f"EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('{policy.table}')"
@@ -82,7 +80,8 @@ def policy_exists(policy: Policy) -> str:
 
 def has_rights(role: str, relation: str, verbs: tuple[str, ...]) -> str:
     """Return the SQL condition that is true if a role has these rights. `role` is SQL for a role's OID."""
-    return "(" + " AND ".join(_has(role, relation, verb) for verb in verbs) + ")"
+    held = (f"has_table_privilege({role}, to_regclass('{relation}')::oid, '{verb}')" for verb in verbs)
+    return f"({' AND '.join(held)})"
 
 
 def maintenance_is_set_up() -> str:
@@ -97,11 +96,3 @@ def maintenance_is_set_up() -> str:
         f"NOT EXISTS (SELECT FROM pg_policy WHERE NOT polpermissive AND polrelid IN ({tables}))",
     )
     return " AND ".join(f"coalesce({condition}, false)" for condition in conditions)
-
-
-def _has(role: str, relation: str, verb: str) -> str:
-    return f"has_table_privilege({role}, to_regclass('{relation}')::oid, '{verb}')"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -1,8 +1,8 @@
 """Checks the second wall: row-level security, which hides rows even without the owner predicate.
 
-The view `own_tasks` belongs to the role `taskward_app`, which cannot log in and cannot bypass a policy.
-PostgreSQL checks a view with the rights of its owner. So even a login role that may bypass row-level security
-(such as Neon's) sees only the rows that the policy allows.
+PostgreSQL checks the view `own_tasks` with the rights of its owner, the role `taskward_app`, which cannot
+bypass a policy. So even a login role that may bypass row-level security (such as Neon's) sees only the rows
+that the policy allows.
 """
 
 import re

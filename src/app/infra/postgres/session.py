@@ -1,8 +1,7 @@
 """Sessions that run statements: the protocol, a transaction, and a session that traces another one.
 
-A transaction sets no role and no owner at BEGIN, so nothing has to be reset at its end. Each statement
-carries the owner itself (`app.infra.statements.owner_scope`), and its setting for row-level security ends
-with the transaction. From BEGIN to COMMIT a transaction pooler keeps one server connection.
+Each statement carries its owner (`app.infra.statements.owner_scope`), and its setting for row-level security
+ends with the transaction. So a transaction sets nothing at BEGIN, and resets nothing at its end.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -3,9 +3,8 @@
 Searches and summaries have a time budget, because they may read all tasks of their person. Without a share,
 ten people with one summary each would hold ten connections for seconds, and everybody's writes would wait.
 
-Further slow statements wait without a connection, in a `WaitQueue`. Each second that a person's statements
-used lately is a second of delay. So people whose statements always take long do not keep the share from
-people whose statements take milliseconds.
+Further slow statements wait without a connection, in a `WaitQueue`. A person's delay is the time that their
+statements used lately, so people whose statements take milliseconds go first.
 """
 
 import asyncio
@@ -39,11 +38,8 @@ class SlowShare:
     async def turn(self, person: UserId, *, running: int, until: float) -> AsyncIterator[None]:
         """Wait until a slow statement may run, and run it in the block.
 
-        `running`: how many other statements of the person run or wait.
-        `until`: the deadline, on the loop's clock.
-
-        Raises:
-            TooManySearches: no slow statement ended in time, or too many wait.
+        `running`: how many other statements of the person run or wait. `until`: the deadline, on the loop's
+        clock. Raises TooManySearches if no slow statement ended in time, or too many wait.
         """
         if self._free:
             self._free -= 1

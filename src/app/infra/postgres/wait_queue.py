@@ -1,8 +1,8 @@
 """Queue of requests that wait for a connection of the pool, limited in length and time.
 
-The oldest request goes first. But a request may have a delay: then it is treated as if it had joined so many
-seconds later. People with many or slow statements have longer delays (`used_time.py`), so they do not make
-the others wait. A request with a delay of 1 s is overtaken only by requests that join within that second.
+The oldest request goes first, but a request with a delay counts as if it had joined so many seconds later: it
+is overtaken only by requests that join within that time. People with many or slow statements have longer
+delays (`used_time.py`), so they do not make the others wait.
 
 If the queue is full and a waiting request has a longer delay than the newcomer, the youngest request of the
 longest delay is refused. Otherwise the newcomer is refused.
@@ -36,14 +36,13 @@ class PoolExhausted(Exception):
 
 
 class WaitQueue:
-    """At most `length` waiting requests."""
+    """At most `length` waiting requests.
+
+    `may_wait_longer`: whether requests wait beyond PATIENCE, until their own deadlines. They do while the
+    pool opens connections, because Neon may be starting its compute.
+    """
 
     def __init__(self, length: int, may_wait_longer: Callable[[], bool]) -> None:
-        """Make an empty queue.
-
-        `may_wait_longer`: whether requests wait beyond `PATIENCE`, until their own deadlines. They do while
-        the pool opens connections, because Neon may be starting its compute.
-        """
         self._length = length
         self._may_wait_longer = may_wait_longer
         self.timers: dict[Turn, asyncio.TimerHandle] = {}
@@ -57,9 +56,9 @@ class WaitQueue:
     async def wait(
         self, delay: float, give_back: Callable[["Connection | None"], None]
     ) -> "Connection | None":
-        """Join the queue and wait for the result of the turn; see `join`.
+        """Join the queue and wait for the result; see `join`.
 
-        `give_back`: gets the result if the caller is cancelled at the moment when it comes.
+        `give_back` gets the result if the caller is cancelled at the moment when the result comes.
         """
         turn = self.join(delay)
         try:
@@ -74,12 +73,8 @@ class WaitQueue:
     def join(self, delay: float = 0.0) -> Turn:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
-        `delay`: a request without a delay that joins less than so many seconds later goes first.
-
-        Raises:
-            PoolExhausted: the queue is full, and no request in it has a longer delay. Waiting raises it
-                too: after `PATIENCE` (unless `may_wait_longer`), or when a request of a shorter delay takes
-                this place.
+        Raise PoolExhausted if the queue is full and no request in it has a longer delay. Waiting raises it
+        after PATIENCE (unless `may_wait_longer`), or when a request of a shorter delay takes this place.
         """
         if len(self.timers) >= self._length:
             self._make_room(delay)

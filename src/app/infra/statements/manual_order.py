@@ -34,8 +34,7 @@ def _neighbours(position: sa.ColumnElement[str], *, before: bool) -> sa.Select[A
 def _neighbours_statement(*, before: bool) -> Statement:
     """Return the statement that reads the positions of the task to move, of its target and of a neighbour.
 
-    The target is the task beside which it moves. The neighbour is on the other side of the place, as if the
-    task to move were not in the list. The result has exactly one row.
+    The target is the task beside which it moves. The neighbour is on the other side of the place. One row.
     """
     moved = select(TASKS.c.position, *SHOWN).where(*THIS_TASK, ALIVE)
     target_position = TASKS.c.position.label("target_position")

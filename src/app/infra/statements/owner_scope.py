@@ -1,15 +1,10 @@
 """The owner scope of every statement: the owner predicate and row-level security, the two walls.
 
-Every statement reads or writes a view `own_<table>` with two conditions:
-
-- `user_id = :owner`, the first wall: only the rows of this person.
-- `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL`, which sets the owner for the second wall,
-  row-level security. PostgreSQL evaluates a condition without columns before it reads the first row (a
-  "One-Time Filter" in the plan), so row-level security has the owner in time. The setting ends with the
-  transaction. If PostgreSQL ever evaluated it later, the statement would see no row, and never another
-  person's.
-
-Both walls are in one statement, so they cost no additional round trip.
+Every statement reads or writes a view `own_<table>` with two conditions. `user_id = :owner` is the first
+wall. `(SELECT set_config('app.user_id', :owner, true)) IS NOT NULL` sets the owner for the second wall,
+row-level security, until the transaction ends. PostgreSQL evaluates a condition without columns before it
+reads the first row (a "One-Time Filter" in the plan). If it ever evaluated that later, the statement would
+see no row, and never another person's.
 """
 
 import re

@@ -1,8 +1,8 @@
 """A write increments its owner's revision, in the same statement.
 
-The owner's row is locked before any task. Another write of that person waits for it, so two writes cannot
-deadlock. The revision shows readers that something changed. A count, or the latest time of change, could stay
-the same when an older transaction commits late.
+The owner's row is locked before any task, so two writes of one person cannot deadlock. The revision shows
+readers that something changed. A count, or the latest time of change, could stay the same when an older
+transaction commits late.
 """
 
 from collections.abc import Mapping
