@@ -1,4 +1,4 @@
-"""Fixtures for all tests. They start real servers in temporary folders."""
+"""Fixtures and hooks for all tests. The fixtures start real servers in temporary folders."""
 
 import gc
 import os
@@ -55,7 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that none of them runs alone at the end; check the marks of quiet tests."""
+    """Check the marks of the tests. Run the longest files first, so that none of them runs alone at the end."""
+    for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("server"):
+            raise pytest.UsageError(f"{item.nodeid} needs PostgreSQL: mark it with `server`")
     for path in {item.path for item in items if item.get_closest_marker("quiet")}:
         if "mark.quiet" not in path.read_text():
             raise pytest.UsageError(f"{path} has quiet tests: `make test` finds these by `mark.quiet` in it")

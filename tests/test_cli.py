@@ -510,6 +510,7 @@ async def test_a_database_that_does_not_respond_causes_a_warning_and_delays_the_
     assert warnings == [f"the database cannot be reached yet, {why}: answering 503 until it is there"]
 
 
+@pytest.mark.server
 async def test_a_table_of_another_program_with_the_same_name_is_reported_and_not_changed(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A request with an invalid token gets 401 without a connection to the database."""
+"""A request with an invalid token gets 401 without a connection to the database. The log has the reason."""
 
 import asyncio
 import time

@@ -15,7 +15,7 @@ NOW = "events?since=now"
 
 
 async def ask(person: Person, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    """Send a request. Fail after 20 seconds if the service opens a stream instead."""
+    """Send a request with these headers (`_` is `-`). Fail after 20 seconds if the service opens a stream instead."""
     async with asyncio.timeout(20):
         return await person.ask(
             method, path, headers={name.replace("_", "-"): value for name, value in headers.items()}

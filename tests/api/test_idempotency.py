@@ -226,7 +226,7 @@ async def test_a_quoted_key_may_contain_escaped_characters(people: People) -> No
         assert comparable(await ann.ask("POST", json=TITLE, headers=key_header(key))) == comparable(first)
 
 
-async def fifty_at_once(ann: Person) -> None:
+async def check_fifty_at_once(ann: Person) -> None:
     """Send one request fifty times at once. Check that one task is created, and that each client gets it or 409."""
     key = key_header()
 
@@ -248,7 +248,7 @@ async def test_fifty_identical_requests_at_once_create_one_task_and_get_its_resp
 ) -> None:
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
 
-    await fifty_at_once(people.one())
+    await check_fifty_at_once(people.one())
 
 
 @pytest.mark.quiet
@@ -261,7 +261,7 @@ async def test_through_a_transaction_pooler_fifty_identical_requests_create_one_
         app = compose(Settings.from_env(env))
         async with client_of(app) as client:
             everybody = [People(client).one(f"ann{number}") for number in range(4)]
-            await asyncio.gather(*map(fifty_at_once, everybody))
+            await asyncio.gather(*map(check_fifty_at_once, everybody))
 
 
 async def test_while_the_first_request_runs_the_second_waits_and_gets_the_same_response(

@@ -1,8 +1,8 @@
 """How the body of a request is received, and how a batch is read.
 
 Each of these faults was once put into the code, and then a test failed: `Content-Length` not checked; a disconnect
-taken for the end of the body; no turn for other work after an operation was parsed, read, made or hashed; a
-fingerprint of the operations alone.
+taken for the end of the body; no other work between the steps of an operation (parsed, read, made, hashed); a
+fingerprint of the operations without the rest of the body.
 """
 
 import json

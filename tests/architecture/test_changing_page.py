@@ -1,7 +1,7 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
 Each of these faults was once put into the code, and then a test failed: a place that the code no longer has; a step
-left out of each section; a migration with a number that the code has taken; a guard that was removed.
+left out of each section; a migration with a number that the code has taken; a removed test of GUARDS.
 """
 
 import os

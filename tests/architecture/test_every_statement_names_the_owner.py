@@ -59,7 +59,7 @@ def owner_parameters(part: str) -> set[int]:
         written = re.search(r"\(user_id, .*?\) SELECT \$(\d+)::\w+ AS user_id", part)
         return {int(written[1])} if written else set()
     flat, inner = "", re.compile(r"\([^()]*\)")
-    while flat != part:
+    while flat != part:  # removes the parentheses, the innermost first
         flat, part = part, inner.sub("", part)
     where = re.split(r" ORDER BY | RETURNING | LIMIT | FOR UPDATE(?: OF \w+)?$", flat.partition("WHERE")[2])[
         0

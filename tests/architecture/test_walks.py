@@ -23,6 +23,8 @@ import app
 from app.infra.postgres import database
 from tests.support.people import People
 
+pytestmark = pytest.mark.server
+
 SOURCE = Path(app.__file__).parent
 CONTEXT = "api/context.py"  # data that each step reads
 DRIVER = Path(asyncpg.__file__).parent

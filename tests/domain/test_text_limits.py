@@ -63,11 +63,11 @@ def test_a_title_without_a_visible_character_is_blank(text: str) -> None:
 
 
 def test_a_title_of_any_default_ignorable_code_point_is_blank() -> None:
-    ranges = (
+    ranges = (  # of DerivedCoreProperties.txt in Unicode's character database
         "00AD 034F 061C 115F-1160 17B4-17B5 180B-180D 180E 180F 200B-200F 202A-202E 2060-2064 2065 2066-206F 3164 "
         "FE00-FE0F FEFF FFA0 FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000 E0001 E0002-E001F E0020-E007F E0080-E00FF "
         "E0100-E01EF E01F0-E0FFF"
-    )  # DerivedCoreProperties.txt
+    )
     bounds = [[int(bound, 16) for bound in each.split("-")] for each in ranges.split()]
     codes = [code for first, *last in bounds for code in range(first, (last or [first])[0] + 1)]
 
@@ -142,9 +142,7 @@ def test_a_text_of_200_000_characters_is_refused_because_of_its_length(field: st
     rules = rules_of(**{field: [huge] if field == "tags" else huge})
 
     assert "must have at most" in "".join(rules.values())
-    assert (
-        time.process_time() - began < 1
-    )  # the length is checked first: to sort the marks took half a minute
+    assert time.process_time() - began < 1  # half a minute, if the marks were sorted before
 
 
 def test_the_longest_description_takes_at_most_50_times_longer_with_marks_than_with_letters() -> None:

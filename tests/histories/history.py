@@ -69,9 +69,8 @@ class History(RuleBasedStateMachine):
         people = People(self.app.client)
         self.people: dict[str, Person] = {name: people.one(name) for name in ("ann", "bob")}
         self.models = {name: Model(TASKS_MAX) for name in self.people}
-        self.etags: dict[
-            str, tuple[str, int]
-        ] = {}  # of the last list, and the model's number of changes then
+        # By owner: the entity tag of the last list, and the model's number of changes then.
+        self.etags: dict[str, tuple[str, int]] = {}
         self.keyed_requests: list[KeyedRequest] = []
         self.step = 0  # counts the comparisons of a list; each one takes another order
 

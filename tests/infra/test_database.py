@@ -1,4 +1,4 @@
-"""A database that disappears and returns."""
+"""PostgreSQL stops, restarts or is blocked while the service uses it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The attacks of RFC 8725 and its errata: each token is valid except for one part."""
+"""The attacks of RFC 8725 and its errata, tried on the verifier."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,8 +1,8 @@
 """A page in any order reads its own rows and at most two more. With filters, it reads only rows of its owner.
 
 Each of these faults was once put into the code, and then a test failed: `completed` removed from the indexes of
-`0002_richer_tasks`; no limit on the open and the completed half of a page; the row comparison written with `OR`, or
-made strict; tasks with and without due date read in one part.
+`0002_richer_tasks`; no `LIMIT` in the two parts of a page, the open and the completed tasks; the row comparison
+written with `OR`, or made strict; tasks with and without due date read in one part.
 """
 
 import re
@@ -69,19 +69,16 @@ async def connection(postgres: PostgresServer) -> AsyncIterator[Connection]:
 
 async def _pages(connection: Any, shape: Shape, **values: object) -> list[tuple[Shape, dict[str, object]]]:
     """Return the first page, and the pages after 1,000 and after 3,000 tasks, each with its values."""
-    pages: list[tuple[Shape, dict[str, object]]] = [(shape, {**VALUES, **values, "limit": PAGE + 1})]
-    for depth in (1000, 3000):
-        statement = page_of(shape)
-        there = {**VALUES, **values, "limit": depth}
-        row = await connection.fetchrow(statement.sql, *(there[name] for name in statement.names))
+    first_page = {**VALUES, **values, "limit": PAGE + 1}
+    pages: list[tuple[Shape, dict[str, object]]] = [(shape, first_page)]
+    statement = page_of(shape)
+    for count in (1000, 3000):
+        before = {**first_page, "limit": count}
+        row = await connection.fetchrow(statement.sql, *(before[name] for name in statement.names))
         key = row.get("last_key")
-        beyond = replace(shape, after=True, undated=shape.order == "due" and key is None)
-        pages.append(
-            (
-                beyond,
-                {**pages[0][1], "first": next_id(row["last_id"], descending=shape.descending), "key": key},
-            )
-        )
+        shape_after = replace(shape, after=True, undated=shape.order == "due" and key is None)
+        first_id = next_id(row["last_id"], descending=shape.descending)
+        pages.append((shape_after, {**first_page, "first": first_id, "key": key}))
     return pages
 
 
@@ -105,9 +102,10 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_at_most_two_more(
         ]
 
     for page, conditions, plan in read:
+        # Such a page is merged from an index range of open tasks and one of completed tasks.
         merged = order != "created" and not conditions
-        path = "_".join(dict.fromkeys((*(["completed"] if merged else conditions), ORDERS[order], "id")))
-        assert plan.indexes == {f"ix_tasks_{path}"}, page
+        columns = dict.fromkeys((*(["completed"] if merged else conditions), ORDERS[order], "id"))
+        assert plan.indexes == {f"ix_tasks_{'_'.join(columns)}"}, page
         assert plan.rows_read <= PAGE + 1 + merged, page  # one more from the other of two indexes
         assert not plan.sorts, page
 
@@ -174,18 +172,13 @@ async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_at_most_two_
     dated = await connection.fetchval(
         "SELECT count(*) FROM tasks WHERE user_id = 'ann' AND completed AND due_at IS NOT NULL"
     )
-    near = page_of(shape)
-    values = {**VALUES, "limit": dated - 10}
-    row = await connection.fetchrow(near.sql, *(values[name] for name in near.names))
+    statement = page_of(shape)
+    values = {**VALUES, "limit": dated - 10}  # the page after these begins with the last ten dated tasks
+    row = await connection.fetchrow(statement.sql, *(values[name] for name in statement.names))
 
-    page = page_of(replace(shape, after=True))
-    here = {
-        **VALUES,
-        "first": next_id(row["last_id"], descending=True),
-        "key": row["last_key"],
-        "limit": PAGE + 1,
-    }
-    plan = await plan_of(connection, "force_generic_plan", page, here)
+    first_id = next_id(row["last_id"], descending=True)
+    values = {**VALUES, "first": first_id, "key": row["last_key"], "limit": PAGE + 1}
+    plan = await plan_of(connection, "force_generic_plan", page_of(replace(shape, after=True)), values)
 
     assert plan.rows_read == PAGE + 1
     assert len(plan.of_tasks) == 2

@@ -1,7 +1,7 @@
 """A move and a batch right after a person's tasks were created, before PostgreSQL has statistics of them, read few rows.
 
-Each of these faults was once put into the code, and then a test failed: one `IN` that finds both tasks of a move; a
-spread of all tasks.
+Each of these faults was once put into the code, and then a test failed: both tasks of a move read with one `IN`; new
+positions for all tasks, not only for those around the place.
 """
 
 from collections.abc import AsyncIterator
