@@ -551,7 +551,7 @@ async def test_given_a_database_that_does_not_respond_then_requests_fail_in_time
 
 @contextlib.contextmanager
 def held(auth: BetterAuth, times: int, address: str, sends: bytes) -> Iterator[list[socket.socket]]:
-    """Hold connections from one address open."""
+    """Open connections from one address, send the bytes over each, and hold them until the block ends."""
     port = int(auth.url.rpartition(":")[2])
     with ExitStack() as stack:
         connections = []
@@ -568,11 +568,11 @@ def held(auth: BetterAuth, times: int, address: str, sends: bytes) -> Iterator[l
 def received_until_closed(connection: socket.socket) -> bytes:
     """Return what the server sends until it closes the connection."""
     connection.settimeout(PATIENCE)
-    words = b""
+    received = b""
     with contextlib.suppress(ConnectionError):
         while part := connection.recv(1000):
-            words += part
-    return words
+            received += part
+    return received
 
 
 async def test_slow_connections_of_one_address_are_closed_and_other_addresses_get_responses(

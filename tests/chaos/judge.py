@@ -1,4 +1,4 @@
-"""The judge: what a service may do under a fault, and what it did."""
+"""Compares what a service did under a fault with what the scenario allows."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The table: what each fault did, and whether that is allowed."""
+"""Writes the table of results: for each scenario what happened, and whether it is allowed."""
 
 import math
 from collections.abc import Iterable

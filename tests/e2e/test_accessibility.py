@@ -15,7 +15,7 @@ pytestmark = pytest.mark.server
 
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 SCRIPT_MAX = 120_000  # bytes, compressed with gzip
-FOUND = """async () => (await axe.run()).violations.map(
+VIOLATIONS = """async () => (await axe.run()).violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(({target, failureSummary}) => `${target} ${failureSummary}`).join("; ")}`)"""
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -38,7 +38,7 @@ async def test_axe_finds_no_accessibility_error_in_any_state_of_the_page(
 
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)
-            assert await page.evaluate(FOUND) == [], scheme
+            assert await page.evaluate(VIOLATIONS) == [], scheme
 
         await page.set_viewport_size({"width": 320, "height": 700})
         assert not await page.evaluate(TOO_WIDE)

@@ -106,11 +106,11 @@ async def test_the_follower_continues_from_its_stored_copy_and_reads_everything_
     command = command_of(language, code, tmp_path)
     sessions_before = await count_sessions(env)
     async with tasks_of_ann(env) as ann:
-        kept = await created(ann, "Walk the dog")
-        gone = await created(ann, "Feed the cat")
+        kept = await create(ann, "Walk the dog")
+        gone = await create(ann, "Feed the cat")
         async with output_of(command, env, tmp_path) as printed:
             await until_printed(printed, {kept, gone})
-            new = await created(ann, "Comb the dog")
+            new = await create(ann, "Comb the dog")
             await until_printed(printed, {kept, gone, new})  # the program reads it from the stream
 
         await ann.delete(f"/{await id_of(ann, gone)}", params={"permanent": "true"})
@@ -118,7 +118,7 @@ async def test_the_follower_continues_from_its_stored_copy_and_reads_everything_
         async with output_of(command, env, tmp_path) as printed:
             await until_printed(printed, {kept, new}, without=gone)
             await resync(env)
-            last = await created(ann, "Wash the dog")  # the stream reads the feed, and its token gets 410
+            last = await create(ann, "Wash the dog")  # the stream reads the feed, and its token gets 410
             await until_printed(printed, {kept, new, last}, without=gone)
 
     stored = json.loads((tmp_path / "tasks.json").read_text())
@@ -151,7 +151,7 @@ async def count_sessions(env: dict[str, str]) -> int:
         return len((await auth.get("/list-sessions")).raise_for_status().json())
 
 
-async def created(ann: httpx.AsyncClient, title: str) -> str:
+async def create(ann: httpx.AsyncClient, title: str) -> str:
     (await ann.post("/", json={"title": title})).raise_for_status()
     return title
 

@@ -11,8 +11,9 @@ from app.domain.errors import KeysUnavailable, NotAuthenticated, TooManyRequests
 from app.infra.auth import jwks
 from app.infra.auth.jwks import Jwks
 from app.infra.auth.jwks_fetcher import BURST, PAUSE, Fetcher
-from tests.support.servers.jwks import JwksServer, fetched_from, jwks_server, until
+from tests.support.servers.jwks import JwksServer, fetched_from, jwks_server
 from tests.support.signing import SigningKey
+from tests.support.waiting import wait_until_async
 
 OLD, NEW = SigningKey("old"), SigningKey("new")
 A_DAY = 24 * 3600.0  # seconds
@@ -31,7 +32,7 @@ class Clock:
 async def until_next_fetch(server: JwksServer) -> None:
     """Wait until a fetch that began after this call is over."""
     before = server.requests
-    await until(lambda: server.requests > before + 1)
+    await wait_until_async(lambda: server.requests > before + 1, seconds=2)
 
 
 def at_once(search: Coroutine[Any, Any, object]) -> bool:
@@ -79,7 +80,7 @@ async def test_given_a_fetch_that_began_before_the_key_was_made_then_another_fet
     async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
         server.behaviour = "slow"
         early = asyncio.create_task(fetched.find("nobody's", "EdDSA"))
-        await until(lambda: server.requests == 2)
+        await wait_until_async(lambda: server.requests == 2, seconds=2)
         await asyncio.sleep(0)
         server.behaviour = "good"
         server.keys = [OLD.public, NEW.public]
@@ -107,7 +108,7 @@ async def test_a_waiter_that_gives_up_does_not_cancel_the_fetch_for_others() -> 
         server.behaviour = "slow"
         hasty = asyncio.create_task(fetched.find("new", "EdDSA"))
         patient = asyncio.create_task(fetched.find("new", "EdDSA"))
-        await until(lambda: server.requests == 2)
+        await wait_until_async(lambda: server.requests == 2, seconds=2)
 
         hasty.cancel()
 
@@ -234,7 +235,7 @@ async def test_without_any_key_the_set_is_fetched_within_two_seconds_of_the_issu
             assert raised.value.retry_after == 1
             server.behaviour = "good"
 
-            await until(lambda: fetched.ready, seconds=2)
+            await wait_until_async(lambda: fetched.ready, seconds=2)
 
             await fetched.find("old", "EdDSA")
 
@@ -242,7 +243,7 @@ async def test_without_any_key_the_set_is_fetched_within_two_seconds_of_the_issu
 @pytest.mark.quiet
 async def test_given_an_issuer_whose_first_key_was_just_made_then_it_is_accepted_at_once() -> None:
     async with jwks_server() as server, fetched_from(server, wait=False) as fetched:
-        await until(lambda: bool(fetched._trouble))
+        await wait_until_async(lambda: bool(fetched._trouble), seconds=2)
         server.keys = [OLD.public]
 
         async with asyncio.timeout(0.9):  # before the background task fetches again
@@ -254,7 +255,7 @@ async def test_a_removed_key_is_refused_and_begins_a_new_generation() -> None:
         before = fetched.generation
         server.keys = [NEW.public]
 
-        await until(lambda: not fetched.has("old"))
+        await wait_until_async(lambda: not fetched.has("old"), seconds=2)
 
         assert fetched.generation == before + 1
         with pytest.raises(NotAuthenticated):
@@ -266,7 +267,7 @@ async def test_a_key_replaced_under_the_same_id_begins_a_new_generation() -> Non
         before = fetched.generation
         server.keys = [SigningKey("old").public]
 
-        await until(lambda: fetched.generation == before + 1)
+        await wait_until_async(lambda: fetched.generation == before + 1, seconds=2)
 
 
 async def test_an_added_key_does_not_change_the_generation() -> None:
@@ -274,7 +275,7 @@ async def test_an_added_key_does_not_change_the_generation() -> None:
         before = fetched.generation
         server.keys = [NEW.public, OLD.public]
 
-        await until(lambda: fetched.has("new"))
+        await wait_until_async(lambda: fetched.has("new"), seconds=2)
 
         assert fetched.generation == before
 
@@ -288,11 +289,11 @@ async def test_the_set_is_fetched_again_in_the_background_after_every_kind_of_fa
             await until_next_fetch(server)
         with monkeypatch.context() as patched:
             patched.setattr(Fetcher, "fetch", _bug)
-            await until(lambda: "unexpected" in fetched._trouble)
+            await wait_until_async(lambda: "unexpected" in fetched._trouble, seconds=2)
         server.behaviour = "good"
         server.keys = [NEW.public]
 
-        await until(lambda: fetched.has("new"))
+        await wait_until_async(lambda: fetched.has("new"), seconds=2)
 
 
 async def test_the_set_is_fetched_about_every_five_minutes_and_every_second_without_keys(
@@ -308,11 +309,11 @@ async def test_the_set_is_fetched_about_every_five_minutes_and_every_second_with
 
     monkeypatch.setattr(asyncio, "sleep", record_and_sleep)
     async with jwks_server(OLD.public) as server, fetched_from(server):
-        await until(lambda: len(pauses) > 20)
+        await wait_until_async(lambda: len(pauses) > 20, seconds=2)
         with_keys = pauses[:20]
     pauses.clear()
     async with jwks_server() as server, fetched_from(server, wait=False):
-        await until(lambda: len(pauses) > 3)
+        await wait_until_async(lambda: len(pauses) > 3, seconds=2)
 
     # Five minutes are 300 s. A tenth more or less, by chance, keeps processes apart.
     assert 265 < min(with_keys) < 295
@@ -324,10 +325,10 @@ async def test_without_any_key_the_set_is_fetched_within_two_seconds_after_the_i
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
         async with fetched_from(server, wait=False) as fetched:
-            await until(lambda: server.requests == 1)
+            await wait_until_async(lambda: server.requests == 1, seconds=2)
             server.behaviour = "good"
 
-            await until(lambda: fetched.ready, seconds=2)
+            await wait_until_async(lambda: fetched.ready, seconds=2)
 
 
 async def _bug(_: Fetcher) -> None:
@@ -346,9 +347,9 @@ async def test_a_failing_fetch_is_logged_once_and_so_is_the_recovery(monkeypatch
     monkeypatch.setattr(jwks, "log", Log())
     async with jwks_server(OLD.public) as server, fetched_from(server, refresh=0.02) as fetched:
         server.behaviour = "500"
-        await until(lambda: server.requests > 5)
+        await wait_until_async(lambda: server.requests > 5, seconds=2)
         server.behaviour = "good"
-        await until(lambda: not fetched._trouble)
+        await wait_until_async(lambda: not fetched._trouble, seconds=2)
 
     events = [event for event, _ in logged]
     assert events == ["keys not fetched", "keys fetched again"]
@@ -365,13 +366,13 @@ async def test_without_the_issuer_known_keys_are_valid_for_a_day() -> None:
         before = fetched.generation
 
         clock.now += 1
-        await until(lambda: not fetched.ready)
+        await wait_until_async(lambda: not fetched.ready, seconds=2)
 
         assert fetched.generation == before + 1
         with pytest.raises(KeysUnavailable):
             await fetched.find("old", "EdDSA")
         server.behaviour = "good"
-        await until(lambda: fetched.ready, seconds=2)
+        await wait_until_async(lambda: fetched.ready, seconds=2)
 
 
 async def test_after_close_no_task_runs_and_known_keys_are_still_accepted() -> None:
@@ -380,7 +381,7 @@ async def test_after_close_no_task_runs_and_known_keys_are_still_accepted() -> N
         async with fetched_from(server) as fetched:
             server.behaviour = "hang"
             waiting = asyncio.create_task(fetched.find("new", "EdDSA"))
-            await until(lambda: server.requests == 2)
+            await wait_until_async(lambda: server.requests == 2, seconds=2)
 
         with pytest.raises(KeysUnavailable):
             await waiting

@@ -9,8 +9,9 @@ from app.domain.errors import NotAuthenticated
 from app.infra.auth.jwt_claims import LEEWAY, Claims
 from app.infra.auth.jwt_verifier import JwtVerifier, TokenCache
 from tests.support.people import TRUST
-from tests.support.servers.jwks import fetched_from, jwks_server, until
+from tests.support.servers.jwks import fetched_from, jwks_server
 from tests.support.signing import CLAIMS, NOW, SigningKey, sign_with_secret
+from tests.support.waiting import wait_until_async
 
 ANN = Claims("ann", NOW + 900, 0)
 
@@ -64,7 +65,7 @@ async def test_when_a_key_is_removed_its_cached_tokens_are_refused_and_others_ar
         await verifier.verify(stays.sign())
 
         server.keys = [stays.public]
-        await until(lambda: not keys.has("leaves"))
+        await wait_until_async(lambda: not keys.has("leaves"), seconds=2)
 
         assert (await verifier.verify(stays.sign())) == "ann"
         with pytest.raises(NotAuthenticated):
@@ -80,7 +81,7 @@ async def test_when_a_key_is_replaced_under_the_same_id_its_cached_tokens_are_re
         before = keys.generation
 
         server.keys = [second.public]
-        await until(lambda: keys.generation > before)
+        await wait_until_async(lambda: keys.generation > before, seconds=2)
 
         with pytest.raises(NotAuthenticated, match="signature"):
             await verifier.verify(token)

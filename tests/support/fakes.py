@@ -188,17 +188,20 @@ class MemoryTaskRepository:
         place = order.index(anchor)
         order.insert(place + (0 if move.before else 1), task)
         revision = self.store.revisions[self.owner]
-        for reach, longest in REACHES:
-            first, last = max(place - reach, 0), min(place + 1 + reach, len(order) - 1)
+        others = [other for other in order if other is not task]
+        for tasks_on_each_side, position_max in REACHES:
+            first = max(place - tasks_on_each_side, 0)
+            last = min(place + 1 + tasks_on_each_side, len(order) - 1)
             around = order[first : last + 1]
-            ends = [other for other in order if other is not task]
-            low = order[first - 1].position if first else between(None, ends[0].position, at)
-            high = order[last + 1].position if last + 1 < len(order) else between(ends[-1].position, None, at)
-            if low and high and (positions := spread(len(around), low, high, longest=longest)):
+            low = order[first - 1].position if first else between(None, others[0].position, at)
+            high = (
+                order[last + 1].position if last + 1 < len(order) else between(others[-1].position, None, at)
+            )
+            if low and high and (positions := spread(len(around), low, high, longest=position_max)):
                 break
-        for one, position in zip(around, positions or [], strict=True):
-            if one.position != position:
-                self._put(move_task(one, position, at=at))
+        for neighbour, position in zip(around, positions or [], strict=True):
+            if neighbour.position != position:
+                self._put(move_task(neighbour, position, at=at))
         self._count_once_since(revision)
         return shown(self._get(task.id), self.owner)
 
@@ -328,17 +331,16 @@ class MemoryKeyedTaskRepository(MemoryTaskRepository):
 
     def _check_quota(self, recent: Iterable[Stored], size: int, since: datetime) -> None:
         by_age = sorted(recent, key=lambda each: each.at)
-        for number, oldest in enumerate(by_age):
-            left = by_age[number:]
-            if len(left) < self.quota.responses and (
-                sum(each.size for each in left) + size <= self.quota.body_bytes
-            ):
-                break
-            soonest = oldest.at
-        else:
-            number = len(by_age)
-        if number:
-            raise TooManyKeys(int((soonest - since).total_seconds()))
+        must_expire = 0  # how many of the oldest responses, before a response of this size fits
+        while must_expire < len(by_age) and not self._fits(by_age[must_expire:], size):
+            must_expire += 1
+        if must_expire:
+            last = by_age[must_expire - 1]
+            raise TooManyKeys(int((last.at - since).total_seconds()))
+
+    def _fits(self, stored: Sequence[Stored], size: int) -> bool:
+        body_bytes = sum(each.size for each in stored) + size
+        return len(stored) < self.quota.responses and body_bytes <= self.quota.body_bytes
 
 
 class NameVerifier:

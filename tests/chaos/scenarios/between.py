@@ -22,7 +22,7 @@ def pooler_killed(harness: Harness) -> None:
     pooler = PgBouncer(harness.database_url, harness.folder / "pooler")
     with (
         pooler,
-        harness.serving(through(pooler)) as service,
+        harness.serving(url_of(pooler)) as service,
         harness.under_load(service, after=3.2),
         harness.fault(),
     ):
@@ -37,7 +37,7 @@ def pooler_shared(harness: Harness) -> None:
     settings = {"WEB_CONCURRENCY": "4"}
     with (
         pooler,
-        harness.serving(through(pooler), settings) as service,
+        harness.serving(url_of(pooler), settings) as service,
         harness.under_load(service, people=24),
         harness.fault(),
     ):
@@ -46,18 +46,26 @@ def pooler_shared(harness: Harness) -> None:
 
 @scenario("the wire to the database hangs", Allowed(outage=HUNG + 1.0, slowest=5.5, back=1.0))
 def wire_hangs(harness: Harness) -> None:
-    with wired(harness) as (wire, service), harness.under_load(service, after=2.5), harness.fault():
-        wire.behaviour = "hold"
+    with (
+        serving_through_proxy(harness) as (proxy, service),
+        harness.under_load(service, after=2.5),
+        harness.fault(),
+    ):
+        proxy.behaviour = "hold"
         time.sleep(HUNG)
-        wire.behaviour = "pass"
+        proxy.behaviour = "pass"
 
 
 @scenario("the wire drips, a byte in 50 ms", Allowed(outage=DRIPPING + 2.0, slowest=5.5, back=1.0))
 def wire_drips(harness: Harness) -> None:
-    with wired(harness) as (wire, service), harness.under_load(service, after=2.5), harness.fault():
-        wire.behaviour = "drip"
+    with (
+        serving_through_proxy(harness) as (proxy, service),
+        harness.under_load(service, after=2.5),
+        harness.fault(),
+    ):
+        proxy.behaviour = "drip"
         time.sleep(DRIPPING)
-        wire.behaviour = "pass"
+        proxy.behaviour = "pass"
 
 
 @scenario(
@@ -65,26 +73,26 @@ def wire_drips(harness: Harness) -> None:
     Allowed(outage=1.5, slowest=3.0, share_during=0.3, share_of_reads=1.0),
 )
 def wire_cut(harness: Harness) -> None:
-    with wired(harness) as (wire, service), harness.under_load(service), harness.fault():
+    with serving_through_proxy(harness) as (proxy, service), harness.under_load(service), harness.fault():
         for _ in range(5):
-            wire.behaviour = "mute"
+            proxy.behaviour = "mute"
             time.sleep(0.3)
-            wire.behaviour = "pass"
-            harness.background.run(wire.cut())
+            proxy.behaviour = "pass"
+            harness.background.run(proxy.cut())
             time.sleep(0.3)
         unknown = sum(each.status == UNKNOWN for each in harness.load.answers)
         harness.promise(unknown > 0, f"{unknown} writes got `outcome-unknown`")
 
 
 @contextmanager
-def wired(harness: Harness) -> Iterator[tuple[Proxy, Service]]:
+def serving_through_proxy(harness: Harness) -> Iterator[tuple[Proxy, Service]]:
     """Start a service that reaches its database through a proxy."""
-    with harness.background.entered(proxy_to(harness.postgres.port)) as wire:
-        url = harness.database_url.replace(f":{harness.postgres.port}/", f":{wire.port}/")
+    with harness.background.entered(proxy_to(harness.postgres.port)) as proxy:
+        url = harness.database_url.replace(f":{harness.postgres.port}/", f":{proxy.port}/")
         with harness.serving(url) as service:
-            yield wire, service
+            yield proxy, service
 
 
-def through(pooler: PgBouncer) -> str:
+def url_of(pooler: PgBouncer) -> str:
     """Return the URL of the pooler, with the parameter that says it is PgBouncer."""
     return f"{pooler.url}?pgbouncer=true"

@@ -36,7 +36,7 @@ def idle_connections(harness: Harness) -> None:
             more <= 12, f"{more} descriptors more are open afterwards (a pool of 10 may still fill)"
         )
         harness.promise(held < 120, f"{held:.0f} MB more are held")
-        harness.notes.append(others(harness))
+        harness.notes.append(figures_of_others(harness))
 
 
 @scenario(
@@ -67,15 +67,16 @@ def slow_readers(harness: Harness) -> None:
             harness.promise(
                 more <= 12, f"{more} descriptors more are open afterwards (a pool of 10 may still fill)"
             )
-            harness.notes.append(others(harness))
+            harness.notes.append(figures_of_others(harness))
 
 
-def others(harness: Harness) -> str:
+def figures_of_others(harness: Harness) -> str:
     """Return the success and latency of all other people before the fault and during it."""
 
-    def fared(answers: list[Answer]) -> str:
+    def figures(answers: list[Answer]) -> str:
         return f"{percent(share_2xx(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"
 
     began = harness.record.began
     before = [each for each in harness.load.answers if each.answered_at < began]
-    return f"others: {fared(before)} before; {fared([each for each in harness.load.answers if each.sent_at >= began])} during"
+    during = [each for each in harness.load.answers if each.sent_at >= began]
+    return f"others: {figures(before)} before; {figures(during)} during"

@@ -7,7 +7,7 @@ from tests.abuse.readers import post
 from tests.chaos.harness import Harness
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
-from tests.chaos.scenarios.connections import others
+from tests.chaos.scenarios.connections import figures_of_others
 
 AT_ONCE = 24
 SECONDS = 5.0
@@ -33,4 +33,4 @@ def searches(harness: Harness) -> None:
             busy = int(harness.sql(LASTING))
             harness.promise(hog.answers["200"] > 0, f"the searcher is answered {dict(hog.answers)}")
             harness.promise(busy == 0, f"{busy} of the searches still run 2 s afterwards")
-            harness.notes.append(f"{others(harness)}; the searcher: {dict(hog.answers)}")
+            harness.notes.append(f"{figures_of_others(harness)}; the searcher: {dict(hog.answers)}")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from app.infra.auth.jwks import Jwks
 from tests.support.servers.tcp import listening
 from tests.support.signing import key_set
+from tests.support.waiting import wait_until_async
 
 Keys = list[dict[str, Any]]
 
@@ -104,17 +105,10 @@ async def fetched_from(server: JwksServer, *, wait: bool = True, **arguments: An
     await keys.start()
     try:
         if wait:
-            await until(lambda: keys.ready)
+            await wait_until_async(lambda: keys.ready, seconds=2)
         yield keys
     finally:
         await keys.close()
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 2) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.01)
 
 
 async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:

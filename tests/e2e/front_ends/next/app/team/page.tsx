@@ -22,7 +22,7 @@ export default function TeamPage() {
   const [email, setEmail] = useState("");
   const [title, setTitle] = useState("");
   const [titles, setTitles] = useState<string[]>([]);
-  const [said, setSaid] = useState("");
+  const [status, setStatus] = useState("");
   const user = data?.user.id;
 
   useEffect(() => {
@@ -37,7 +37,7 @@ export default function TeamPage() {
     if (!user) return;
     api.list().then(
       ({ tasks }) => setTitles(tasks.map((task) => task.title)),
-      (error: unknown) => setSaid(isProblem(error) ? error.type : String(error)),
+      (error: unknown) => setStatus(isProblem(error) ? error.type : String(error)),
     );
   }, [user]);
 
@@ -46,15 +46,15 @@ export default function TeamPage() {
     try {
       const task = await api.create({ title });
       setTitles((before) => [task.title, ...before]);
-      setSaid(`kept ${title}`);
+      setStatus(`kept ${title}`);
     } catch (error) {
-      setSaid(isProblem(error) ? `${error.type}: ${title}` : String(error));
+      setStatus(isProblem(error) ? `${error.type}: ${title}` : String(error));
     }
   }
 
   async function attempt(answer: Promise<{ error: { message?: string | undefined } | null } | undefined>) {
     const result = await answer;
-    if (result?.error) setSaid(`not signed in: ${result.error.message}`);
+    if (result?.error) setStatus(`not signed in: ${result.error.message}`);
   }
 
   const person = { email, password: "correct horse battery" };
@@ -78,7 +78,7 @@ export default function TeamPage() {
         </label>
         <button>Add</button>
       </form>
-      <p role="status">{said}</p>
+      <p role="status">{status}</p>
       <ul>
         {titles.map((each, index) => (
           <li key={index}>{each}</li>
