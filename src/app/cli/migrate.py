@@ -13,7 +13,7 @@ from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotRepair
 from app.infra.postgres.connect import means_unreachable
-from app.infra.postgres.connector import Connector
+from app.infra.postgres.connector import connected
 from app.infra.postgres.row_security import APP, MAINTENANCE
 from app.infra.postgres.row_security_check import find_gaps
 from app.settings import SettingsError
@@ -98,11 +98,8 @@ async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> i
         print(f"applied {line}")
     for line in repaired:
         print(f"repaired {line}")
-    connection = await Connector(address).connect()
-    try:
+    async with connected(address) as connection:
         found = await find_gaps(connection)
-    finally:
-        await connection.close()
     for gap in found:
         print(f"not repaired: {gap}", file=sys.stderr)
     if not (applied or repaired or found):

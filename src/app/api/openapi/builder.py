@@ -42,7 +42,6 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     body_required: bool = True,
     media_types: tuple[str, ...] = (JSON,),
     headers: tuple[str, ...] = (),
-    not_modified: bool = False,
     unavailable: bool = False,
     public: bool = False,
     **handler: Any,
@@ -70,7 +69,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                 for media in (response.content or {}).values():
                     media.examples = _named({"example": examples.RESPONSES[name, int(status)]})
                 response.headers = {**(response.headers or {}), **headers_of(headers, counted=not public)}
-            if not_modified:
+            if any(parameter.name == "If-None-Match" for parameter in parameters):
                 tag = [name for name in headers if name.startswith("ETag")]
                 responses["304"] = OpenAPIResponse(
                     description="Not modified", headers=headers_of(tag, counted=not public)

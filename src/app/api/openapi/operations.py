@@ -56,7 +56,6 @@ LIST: Final = operation(
     "listTasks",
     parameters=(_USER_ID, *LIST_QUERY, LIST_IF_NONE_MATCH),
     headers=("Link", "ETag.list"),
-    not_modified=True,
     summary="List tasks",
     description="One page of the tasks that match all filters, by default the newest first and without the "
     'trash. Follow `Link` with `rel="next"` until there is none. A task that does not change meanwhile '
@@ -115,7 +114,6 @@ READ: Final = operation(
     "getTask",
     parameters=(_USER_ID, _TASK_ID, _IF_NONE_MATCH),
     headers=("ETag",),
-    not_modified=True,
     summary="Read a task",
     response_description="The task",
 )

@@ -46,7 +46,7 @@ class ErrorCollector:
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
         """Add an error, unless there are ERRORS_MAX already."""
-        if len(self._found) < ERRORS_MAX:
+        if not self.is_full:
             self._found.append(FieldError(self._within + pointer, detail, place))
 
     @property
