@@ -7,7 +7,7 @@ from litestar import Controller
 from app.api import schemas
 from app.api.events import EventStream, read_since
 from app.api.openapi import operations
-from app.api.requests import cursors
+from app.api.requests import cursors, task_bodies
 from app.api.requests.batch_body import BATCH_MAX, form_of, read_batch
 from app.api.requests.conditional import is_known
 from app.api.requests.idempotency import run_once
@@ -19,16 +19,6 @@ from app.api.requests.request import (
     check_accept_events,
     check_room_for_response,
     json_body,
-)
-from app.api.requests.task_bodies import (
-    read_completion,
-    read_move,
-    read_new_task,
-    read_patch,
-    read_removal,
-    read_target,
-    read_task_id,
-    read_update,
 )
 from app.api.responses import JsonResponse, delete, etag, get, patch, post, put
 from app.domain.idempotency import ONE_TASK, ResponseForm
@@ -87,7 +77,7 @@ class TaskController(Controller):
     @post("/", **operations.CREATE)
     async def create_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Create a task."""
-        new, keyed = await read_new_task(request)
+        new, keyed = await task_bodies.read_new_task(request)
         form = ResponseForm(201, location=_path(request))
 
         async def create(tasks: TaskService) -> JsonResponse[schemas.Task]:
@@ -113,7 +103,7 @@ class TaskController(Controller):
     @get("/{task_id:str}", **operations.READ)
     async def get_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Read a task."""
-        shown = await request.context.tasks.show(await read_task_id(request))
+        shown = await request.context.tasks.show(await task_bodies.read_task_id(request))
         task_etag = etag(shown.version)
         if is_known(request, task_etag):
             return JsonResponse(b"", status=304, headers=((b"etag", task_etag),))
@@ -122,36 +112,36 @@ class TaskController(Controller):
     @put("/{task_id:str}", **operations.UPDATE)
     async def update_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Update a task."""
-        target, changes = await read_update(request)
+        target, changes = await task_bodies.read_update(request)
         return _task_response(await request.context.tasks.change(target.task_id, changes, target.if_match))
 
     @patch("/{task_id:str}", **operations.PATCH)
     async def patch_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Change some fields of a task."""
-        target, changes = await read_patch(request)
+        target, changes = await task_bodies.read_patch(request)
         return _task_response(await request.context.tasks.change(target.task_id, changes, target.if_match))
 
     @delete("/{task_id:str}", **operations.DELETE)
     async def delete_task(self, request: TaskRequest) -> None:
         """Delete a task."""
-        target, permanently = await read_removal(request)
+        target, permanently = await task_bodies.read_removal(request)
         await request.context.tasks.remove(target.task_id, target.if_match, permanently=permanently)
 
     @post("/{task_id:str}/restore", **operations.RESTORE)
     async def restore_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Take a task out of the trash."""
-        target = await read_target(request)
+        target = await task_bodies.read_target(request)
         return _task_response(await request.context.tasks.restore(target.task_id, target.if_match))
 
     @post("/{task_id:str}/move", **operations.MOVE)
     async def move_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Move a task in its owner's manual order."""
-        return _task_response(await request.context.tasks.move(await read_move(request)))
+        return _task_response(await request.context.tasks.move(await task_bodies.read_move(request)))
 
     @patch("/{task_id:str}/complete", **operations.COMPLETE)
     async def complete_task(self, request: TaskRequest) -> JsonResponse[schemas.Task]:
         """Complete or reopen a task."""
-        target, completed, keyed = await read_completion(request)
+        target, completed, keyed = await task_bodies.read_completion(request)
 
         async def complete(tasks: TaskService) -> JsonResponse[schemas.Task]:
             return _task_response(await tasks.complete(target.task_id, completed, target.if_match))

@@ -5,56 +5,13 @@
 
 from typing import Final
 
-from litestar.openapi.spec import Parameter, Schema
-from litestar.openapi.spec.enums import OpenAPIFormat
-
+from app.api.openapi import parameters
 from app.api.openapi.builder import operation
-from app.api.openapi.parameters import (
-    BOOLEAN,
-    CHANGES_QUERY,
-    EVENTS_SINCE,
-    LAST_EVENT_ID,
-    LIST_IF_NONE_MATCH,
-    LIST_QUERY,
-    STRING,
-    TIME_ZONE,
-    header,
-    query,
-)
-from app.api.requests.idempotency import KEY_HEADER, KEY_MAX
 from app.api.requests.request import JSON, MERGE_PATCH
 
-_USER_ID = Parameter(
-    name="user_id",
-    param_in="path",
-    required=True,
-    schema=Schema(type=STRING, min_length=1, max_length=255),
-    description="The subject of the token, percent-encoded, or `me`",
-    example="me",
-)
-_TASK_ID = Parameter(
-    name="task_id",
-    param_in="path",
-    required=True,
-    schema=Schema(type=STRING, format=OpenAPIFormat.UUID),
-    description="The id of one of your tasks",
-)
-_IF_MATCH = header("If-Match", 'Write only if the task has one of these ETags, as `"3"`; `*`: any')
-_IF_NONE_MATCH = header("If-None-Match", 'Answer 304 if the task has one of these ETags, as `"3"`')
-_PERMANENT = query(
-    "permanent", "Delete permanently, whether in the trash or not", type=BOOLEAN, default=False
-)
-_KEY = header(
-    KEY_HEADER,
-    "Makes the request safe to repeat for 24 hours: a repeated request gets the first response "
-    "again. Use a new UUID for each request, quoted (draft-ietf-httpapi-idempotency-key-header) or bare. "
-    "Error responses are not stored",
-    min_length=1,
-    max_length=KEY_MAX + 2,
-)
 LIST: Final = operation(
     "listTasks",
-    parameters=(_USER_ID, *LIST_QUERY, LIST_IF_NONE_MATCH),
+    parameters=(parameters.USER_ID, *parameters.LIST_QUERY, parameters.LIST_IF_NONE_MATCH),
     headers=("Link", "ETag.list"),
     summary="List tasks",
     description="One page of the tasks that match all filters, by default the newest first and without the "
@@ -64,7 +21,7 @@ LIST: Final = operation(
 )
 CHANGES: Final = operation(
     "listChanges",
-    parameters=(_USER_ID, *CHANGES_QUERY),
+    parameters=(parameters.USER_ID, *parameters.CHANGES_QUERY),
     headers=("Link",),
     summary="List what changed",
     description="Returns each task that changed after `since` exactly once, in its current state, in the "
@@ -75,7 +32,7 @@ CHANGES: Final = operation(
 )
 SUMMARY: Final = operation(
     "summarizeTasks",
-    parameters=(_USER_ID, TIME_ZONE),
+    parameters=(parameters.USER_ID, parameters.TIME_ZONE),
     summary="Count tasks",
     description="Counts the tasks that are open, done, overdue and due today, and the open and done tasks of "
     "each tag. The trash is not counted.",
@@ -83,7 +40,7 @@ SUMMARY: Final = operation(
 )
 EVENTS: Final = operation(
     "streamEvents",
-    parameters=(_USER_ID, EVENTS_SINCE, LAST_EVENT_ID),
+    parameters=(parameters.USER_ID, parameters.EVENTS_SINCE, parameters.LAST_EVENT_ID),
     summary="Follow the changes of tasks",
     description="Server-sent events. `ready` begins the stream, and `changes` has a page of the change "
     "feed as soon as there is one. The event `live` says whether changes on other machines arrive at "
@@ -94,7 +51,7 @@ EVENTS: Final = operation(
 )
 CREATE: Final = operation(
     "createTask",
-    parameters=(_USER_ID, _KEY),
+    parameters=(parameters.USER_ID, parameters.IDEMPOTENCY_KEY),
     body="TaskCreate",
     headers=("Location", "ETag", "Idempotency-Replayed"),
     summary="Create a task",
@@ -102,7 +59,7 @@ CREATE: Final = operation(
 )
 BATCH: Final = operation(
     "batchTasks",
-    parameters=(_USER_ID, _KEY),
+    parameters=(parameters.USER_ID, parameters.IDEMPOTENCY_KEY),
     body="Batch",
     headers=("Idempotency-Replayed",),
     summary="Do several operations in one transaction",
@@ -112,14 +69,14 @@ BATCH: Final = operation(
 )
 READ: Final = operation(
     "getTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_NONE_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_NONE_MATCH),
     headers=("ETag",),
     summary="Read a task",
     response_description="The task",
 )
 UPDATE: Final = operation(
     "updateTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_MATCH),
     body="TaskUpdate",
     headers=("ETag",),
     summary="Update a task",
@@ -129,7 +86,7 @@ UPDATE: Final = operation(
 )
 PATCH: Final = operation(
     "patchTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_MATCH),
     body="TaskPatch",
     media_types=(MERGE_PATCH, JSON),
     headers=("ETag",),
@@ -140,7 +97,7 @@ PATCH: Final = operation(
 )
 RESTORE: Final = operation(
     "restoreTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_MATCH),
     headers=("ETag",),
     summary="Restore a task from the trash",
     response_description="The restored task",
@@ -148,7 +105,7 @@ RESTORE: Final = operation(
 )
 MOVE: Final = operation(
     "moveTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_MATCH),
     body="Move",
     headers=("ETag",),
     summary="Move a task in the manual order",
@@ -159,7 +116,7 @@ MOVE: Final = operation(
 )
 DELETE: Final = operation(
     "deleteTask",
-    parameters=(_USER_ID, _TASK_ID, _PERMANENT, _IF_MATCH),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.PERMANENT, parameters.IF_MATCH),
     summary="Delete a task",
     response_description="The task is in the trash, or permanently deleted",
     description="Moves the task to the trash, from which it can be restored. With `permanent=true` it is "
@@ -167,7 +124,7 @@ DELETE: Final = operation(
 )
 COMPLETE: Final = operation(
     "completeTask",
-    parameters=(_USER_ID, _TASK_ID, _IF_MATCH, _KEY),
+    parameters=(parameters.USER_ID, parameters.TASK_ID, parameters.IF_MATCH, parameters.IDEMPOTENCY_KEY),
     body="Completion",
     body_required=False,
     headers=("ETag", "Idempotency-Replayed"),
