@@ -95,13 +95,13 @@ def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service:
         held = memory(default_service) - held_before
         small = post(default_service, "", {"title": "x"}, hog)
         large = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
-        came = answers(senders)
-        ended = answers(senders, patience=3 * BODY_TIMEOUT)
+        at_once = answers(senders)
+        later = answers(senders, patience=3 * BODY_TIMEOUT)
     after = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
 
-    assert came["none"] == 4  # bodies of 2 MB; the limit of a person is 8 MB
-    assert came["429"] + came["closed"] == 56
-    assert ended["408"] == 4
+    assert at_once["none"] == 4  # bodies of 2 MB; the limit of a person is 8 MB
+    assert at_once["429"] + at_once["closed"] == 56
+    assert later["408"] == 4
     assert held < 60  # MB
     assert (small.status_code, after.status_code) == (201, 200)
     assert large.status_code == 429
@@ -125,9 +125,9 @@ def test_large_bodies_of_all_people_have_a_limit_and_small_ones_are_read_as_usua
         time.sleep(1)
         held = memory(default_service) - held_before
         refused = post(default_service, "/batch", {"operations": [LONG] * 100}, someone())
-        came = answers(senders)
+        at_once = answers(senders)
 
-    assert 30 <= came["none"] <= 36  # bodies of 2 MB; the limit of all people is 64 MB
+    assert 30 <= at_once["none"] <= 36  # bodies of 2 MB; the limit of all people is 64 MB
     assert held < 150  # MB
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/too-busy")
     assert (honest.share_answered, honest.worst < 3) == (1, True)

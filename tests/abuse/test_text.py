@@ -94,12 +94,12 @@ def test_while_the_slowest_bodies_are_refused_the_same_worker_sends_other_respon
     assert max(measured.worst for measured in rounds) < 1.0
 
 
-MARKS = "\u0301\u0327" * 60_000
+MARKS = "\u0301\u0327" * 60_000  # 240 KB; a body may have 256 KB
 ATTACKS: Mapping[str, Any] = {
     "tags": {"title": "x", "tags": ["a" + MARKS]},
     "title": {"title": "a" + MARKS},
     "description": {"title": "x", "description": "a" + MARKS},
-    "a thousand tags": {"title": "x", "tags": ["a" + MARKS[:200]] * 500},
+    "500 tags": {"title": "x", "tags": ["a" + MARKS[:200]] * 500},
     "unknown members": {"title": "x", **{f"member{number}": number for number in range(8_000)}},
     "a member with a long name": {"title": "x", "m" * 200_000: 1},
 }
@@ -109,7 +109,7 @@ ATTACKS: Mapping[str, Any] = {
 def test_the_body_that_takes_longest_to_validate_is_refused_at_once(
     default_service: Service, name: str
 ) -> None:
-    body = to_json(ATTACKS[name])[: 256 * 1024]
+    body = to_json(ATTACKS[name])
     headers = default_service.headers(someone())
 
     with honest_person(default_service, "/health") as measured:

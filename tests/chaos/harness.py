@@ -89,7 +89,8 @@ class Harness:
     ) -> Iterator[Load]:
         """Let people send requests before, during and after the block; then check their ledgers.
 
-        `tokens` has a token for each person, by user id; `after` are the seconds of work after the block.
+        `service` may be the port of a proxy. `tokens` has each person's token by user id; None: new people. `after`
+        are the seconds of work after the block. `how` are other arguments of `Load`.
         """
         port = service if isinstance(service, int) else port_of(service)
         tokens = tokens or {owner: token(owner) for owner in new_people(people)}

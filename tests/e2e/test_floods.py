@@ -242,7 +242,7 @@ def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_soon(
 
 
 @pytest.mark.quiet
-def test_while_many_clients_send_slowly_others_get_responses_at_once(impatient: Service) -> None:
+def test_while_200_bodies_do_not_arrive_other_requests_get_responses_at_once(impatient: Service) -> None:
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(unfinished_request(impatient, "Content-Length: 1000"))

@@ -60,6 +60,11 @@ async def task_of(page: Page, site: Site, title: str) -> Any:
     return next(task for task in tasks if task["title"] == title)
 
 
+async def ids_by_title(page: Page, site: Site) -> dict[str, str]:
+    """Return the id of each task in the list, by its title, read from the API."""
+    return {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
+
+
 async def block_stream(page: Page) -> None:
     """Let each attempt of the page to open an event stream fail."""
     await page.route("**/api/me/tasks/events?*", lambda route: route.abort())
@@ -79,8 +84,13 @@ def row(page: Page, title: str) -> Any:
     return page.locator(".task").filter(has_text=title)
 
 
-async def save(page: Page) -> None:
+async def press_save(page: Page) -> None:
     await page.get_by_role("button", name="Save", exact=True).click()
+
+
+async def save(page: Page) -> None:
+    """Press Save, and wait until the editor is closed."""
+    await press_save(page)
     await expect(page.locator(".editor")).to_have_count(0)
 
 
@@ -192,17 +202,22 @@ async def test_edits_of_different_fields_are_merged_and_for_the_same_field_the_p
 
     await ann.edit("Plan the trip", Notes="mine again", Priority="low")
     await ask(page, site, "PATCH", f"/{task['id']}", {"description": "theirs", "priority": "medium"})
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await expect(page.locator(".conflict")).to_contain_text("mine again")
     await expect(page.locator(".conflict")).to_contain_text("theirs")
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await expect(page.locator(".editor")).to_contain_text("Choose which to keep")
-    await page.get_by_role("group", name="Notes").get_by_label("Yours").check()
-    await page.get_by_role("group", name="Priority").get_by_label("The other").check()
+    await choose(page, "Notes", "Yours")
+    await choose(page, "Priority", "The other")
     await save(page)
 
     kept = await task_of(page, site, "Plan the trip")
     assert (kept["description"], kept["priority"]) == ("mine again", "medium")
+
+
+async def choose(page: Page, field: str, version: str) -> None:
+    """Choose the version of a field that is kept: "Yours" or "The other"."""
+    await page.get_by_role("group", name=field).get_by_label(version).check()
 
 
 async def cause_conflict(page: Page, site: Site) -> Visitor:
@@ -216,19 +231,19 @@ async def cause_conflict(page: Page, site: Site) -> Visitor:
     await page.get_by_label("New task").fill("half a thought")
     await ann.edit("first", Title="mine")
     await ask(page, site, "PATCH", f"/{task['id']}", {"title": "theirs"})
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await expect(page.locator(".conflict")).to_be_visible()
     return ann
 
 
 async def close_by_saving_mine(page: Page) -> None:
-    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await choose(page, "Title", "Yours")
+    await press_save(page)
 
 
 async def close_by_saving_theirs(page: Page) -> None:
-    await page.get_by_role("group", name="Title").get_by_label("The other").check()
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await choose(page, "Title", "The other")
+    await press_save(page)
 
 
 async def close_by_cancelling(page: Page) -> None:
@@ -275,7 +290,7 @@ async def test_during_a_conflict_a_field_that_only_the_other_person_changed_has_
 
     theirs = {"title": "theirs", "priority": "low", "tags": ["work"], "due": "2027-03-01"}
     await ask(page, site, "PATCH", f"/{task['id']}", theirs)
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await expect(page.locator(".conflict fieldset")).to_have_count(1)
     await expect(editor.get_by_label("Title", exact=True)).to_have_value("mine")
     await expect(editor.get_by_label("Notes")).to_have_value("my notes")
@@ -284,12 +299,12 @@ async def test_during_a_conflict_a_field_that_only_the_other_person_changed_has_
     await expect(editor.locator(".chip")).to_contain_text("work")
 
     await ask(page, site, "PATCH", f"/{task['id']}", {"title": "theirs again", "priority": "medium"})
-    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await choose(page, "Title", "Yours")
+    await press_save(page)
     await expect(page.locator(".conflict")).to_contain_text("theirs again")
     await expect(editor.get_by_label("Priority")).to_have_value("medium")
     await editor.get_by_label("Priority").select_option("none")
-    await page.get_by_role("group", name="Title").get_by_label("Yours").check()
+    await choose(page, "Title", "Yours")
     await save(page)
 
     kept = await task_of(page, site, "mine")
@@ -423,14 +438,14 @@ async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsew
     async with stream_opens(page):
         ann = await Visitor.signed_up(page, site)
     await ann.add("gone", "back")
-    tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
+    ids = await ids_by_title(page, site)
     for title, method, path in (("gone", "DELETE", "?permanent=true"), ("back", "POST", "/restore")):
         await page.get_by_role("button", name=f"Delete {title}").click()
         await expect(page.locator(".undo")).to_contain_text(f"“{title}” is in the trash")
         await page.wait_for_timeout(300)  # the page's own change does not remove the row
         await expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
-        await ask(page, site, method, f"/{tasks[title]}{path}")
+        await ask(page, site, method, f"/{ids[title]}{path}")
 
         await expect(page.get_by_role("button", name="Undo")).to_have_count(0, timeout=4000)
     await expect(ann.checkbox("back")).to_be_visible()
@@ -481,7 +496,7 @@ async def test_a_task_deleted_elsewhere_while_it_is_edited_can_be_saved_as_a_new
     await ann.edit("Write the report", Notes="three pages of it")
     await ask(page, site, "DELETE", f"/{task['id']}")
 
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await page.get_by_role("button", name="Save as a new task").click()
     await expect(page.locator(".editor")).to_have_count(0)
 
@@ -527,13 +542,13 @@ async def test_each_error_of_the_api_is_shown_beside_its_field(site: Site, page:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Tidy up")
     await ann.edit("Tidy up", Title="x" * 256, Notes="y" * 10_001)
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
     await expect(page.locator(".editor .field").filter(has_text="Title")).to_contain_text("256 characters")
     await expect(page.locator(".editor .field").filter(has_text="Notes")).to_contain_text("10001 characters")
     await ann.page.locator(".editor").get_by_label("Title").fill("Tidy up")
     await ann.page.locator(".editor").get_by_label("Notes").fill("")
     await ann.page.locator(".editor").get_by_label("Tags").fill("t" * 300 + ",")
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
 
     await expect(page.locator(".editor .field").filter(has_text="Tags")).to_contain_text("Each tag must")
 
@@ -734,19 +749,19 @@ async def test_while_a_person_types_no_change_from_elsewhere_removes_the_field(
         ann = await Visitor.signed_up(page, site)
     await page.get_by_label("Order").select_option("title")
     await ann.add("B: the one that is edited", "C: moves", "D: goes")
-    tasks = {task["title"][0]: task["id"] for task in await ask(page, site, "GET", "")}
+    ids = await ids_by_title(page, site)
     await ann.edit("B: the one", Notes="mine")
     notes = page.locator(".editor").get_by_label("Notes")
 
-    await ask(page, site, "PATCH", f"/{tasks['B']}", {"description": "theirs"})
-    await ask(page, site, "PATCH", f"/{tasks['C']}", {"title": "A: moved"})
-    await ask(page, site, "DELETE", f"/{tasks['D']}")
+    await ask(page, site, "PATCH", f"/{ids['B: the one that is edited']}", {"description": "theirs"})
+    await ask(page, site, "PATCH", f"/{ids['C: moves']}", {"title": "A: moved"})
+    await ask(page, site, "DELETE", f"/{ids['D: goes']}")
     await expect(ann.checkbox("D: goes")).to_have_count(0)
     await expect(ann.checkbox("A: moved")).to_be_visible()
     await expect(notes).to_be_focused()
     await page.keyboard.type(", and more")
     await expect(notes).to_have_value("mine, and more")
-    await page.get_by_role("button", name="Save", exact=True).click()
+    await press_save(page)
 
     await expect(page.locator(".conflict")).to_contain_text("theirs")
     await expect(page.locator(".conflict")).to_contain_text("mine, and more")
@@ -763,10 +778,10 @@ async def test_a_task_deleted_elsewhere_stays_until_its_form_is_closed(
         await block_stream(page)
         ann = await Visitor.signed_up(page, site)
     await ann.add("Edited", "Beside it")
-    tasks = {task["title"]: task["id"] for task in await ask(page, site, "GET", "")}
+    ids = await ids_by_title(page, site)
     await ann.edit("Edited")
-    await ask(page, site, "DELETE", f"/{tasks['Edited']}")
-    await ask(page, site, "DELETE", f"/{tasks['Beside it']}")
+    await ask(page, site, "DELETE", f"/{ids['Edited']}")
+    await ask(page, site, "DELETE", f"/{ids['Beside it']}")
     if stream == "blocked":
         await return_to_tab(page)
     await expect(ann.checkbox("Beside it")).to_have_count(0)

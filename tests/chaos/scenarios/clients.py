@@ -10,7 +10,7 @@ from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 from tests.support.processes import descriptors
 
-GONE: Final = 200
+GONE: Final = 200  # clients
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
 
 

@@ -13,7 +13,7 @@ from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.keys import p99
 from tests.support.processes import descriptors, memory
 
-IDLE: Final = 1_500
+IDLE: Final = 1_500  # connections
 UNFINISHED: Final = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + b"a" * 15_000
 
 
@@ -54,15 +54,17 @@ def slow_readers(harness: Harness) -> None:
                     asking(service, 60, LARGE_LIST, hog) as of_one,
                     asking(service, 60, "/docs/swagger-ui-bundle.js") as of_strangers,
                 ):
-                    answered = statuses(of_one), statuses(of_strangers)
+                    statuses_of_one, statuses_of_strangers = statuses(of_one), statuses(of_strangers)
                     time.sleep(3.0)
                     held = memory(service) - held_before
                 time.sleep(1.0)
             more = descriptors(service) - open_before
             harness.promise(
-                answered[0] == {200: 4, 429: 56}, f"the person's 60 are answered {dict(answered[0])}"
+                statuses_of_one == {200: 4, 429: 56}, f"the person's 60 are answered {dict(statuses_of_one)}"
             )
-            harness.promise(answered[1][200] < 20, f"the strangers' 60 {dict(answered[1])}")
+            harness.promise(
+                statuses_of_strangers[200] < 20, f"the strangers' 60 {dict(statuses_of_strangers)}"
+            )
             harness.promise(held < 60, f"{held:.0f} MB more are held during the fault")
             harness.promise(
                 more <= 12, f"{more} descriptors more are open afterwards (a pool of 10 may still fill)"
@@ -71,7 +73,7 @@ def slow_readers(harness: Harness) -> None:
 
 
 def figures_of_others(harness: Harness) -> str:
-    """Return the success and latency of all other people before the fault and during it."""
+    """Return a sentence: the share of 2xx and the p99 of the people under load, before the fault and during it."""
 
     def figures(answers: list[Answer]) -> str:
         return f"{percent(share_2xx(answers))} 2xx, p99 {p99(answers) * 1000:.0f} ms"

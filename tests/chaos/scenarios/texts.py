@@ -22,7 +22,7 @@ ROUNDS = 5
 def marks(harness: Harness) -> None:
     operations = [{"op": "create", "title": "x", "description": DESCRIPTION} for _ in range(100)]
     largest = json.dumps({"operations": operations}, ensure_ascii=False).encode()
-    hostile = json.dumps({"title": "x", "tags": ["a" + MARKS]}, ensure_ascii=False).encode()[: 256 * 1024]
+    hostile = json.dumps({"title": "x", "tags": ["a" + MARKS]}, ensure_ascii=False).encode()
     headers = {"authorization": f"Bearer {token('marks')}", "content-type": "application/json"}
 
     with (
