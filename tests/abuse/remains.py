@@ -11,7 +11,7 @@ from tests.support.servers.service import Service
 
 STATEMENTS_WITHIN: Final = 2.0  # seconds
 CONNECTIONS_WITHIN: Final = 15.0  # seconds: a connection that is idle, or not read, is closed after 10
-POOL: Final = 12  # descriptors: a pool of 10 may have filled
+POOL: Final = 12  # descriptors: the pool may have opened its 10 connections, and two to spare
 MEMORY: Final = 120  # MB that the allocator may keep; bodies and responses may take 64 and more
 ACTIVE: Final = """
 SELECT count(*) FROM pg_stat_activity

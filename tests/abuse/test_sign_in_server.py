@@ -457,9 +457,8 @@ class BlockableProxy:
 
     url: str
     forwards: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while it is blocked
-    waiting: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(0)
-    )  # released for each connection that it accepts while it is blocked
+    # Released once for each connection that it accepts while it is blocked.
+    waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     writers: set[asyncio.StreamWriter] = field(default_factory=set)  # both ends of forwarded connections
 
     def block(self) -> None:

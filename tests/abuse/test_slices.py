@@ -2,8 +2,8 @@
 
 The tests measure CPU seconds, which do not grow on a busy machine.
 The garbage collector skips objects that existed before the tests, as in `app.main`.
-Faults put in on purpose, each found by a test: a batch that never yields to the event loop, no limit on the members
-and items of a JSON text.
+With each of these faults in the code a test failed: a batch never yields to the event loop; the members and items of a
+JSON text have no limit.
 """
 
 import asyncio

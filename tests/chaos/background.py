@@ -34,8 +34,8 @@ class Background:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-async def _awaited(thing: Any) -> Any:
-    return await thing
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable  # `run_coroutine_threadsafe` takes coroutines only
 
 
 @contextmanager

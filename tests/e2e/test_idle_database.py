@@ -1,7 +1,7 @@
 """Neon suspends a database without queries, and health checks must not keep it awake.
 
 The test takes 8 seconds. With IDLE_SECONDS=602 it takes ten minutes, after which idle connections are closed too.
-A fault put in on purpose, and found: readiness that sends `SELECT 1` each time.
+With this fault in the code the test failed: readiness sends `SELECT 1` each time.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Two machines that share a store: changes on one reach the streams of the other, even after faults.
 
-Faults put in on purpose, each found by a test: a publish without a second attempt; a process that announces nothing at
-its start; a renewed subscription after which no stream reads.
+With each of these faults in the code a test failed: a failed publish is not repeated; a process announces nothing at its
+start; streams do not read after a subscription was renewed.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The metrics of a service with real workers: two in most tests, one or none in the others.
 
-Faults put in on purpose, each found by a test: dead workers' gauges kept, the raw path as the route, any method as
-a label, counters copied whole instead of by difference.
+With each of these faults in the code a test failed: the gauges of dead workers are kept; the route is the raw path; a label
+has any method that a client sends; counters are copied and not added up by their differences.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.server
 
 COUNT = "taskward_http_request_duration_seconds_count"
-LISTS = "/api/{user_id}/tasks"
+LIST_ROUTE = "/api/{user_id}/tasks"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def ask(service: Service, times: int, path: str = "/api/me/tasks", method: str =
 
 
 def count_lists(samples: Samples) -> float:
-    return total(samples, COUNT, route=LISTS, method="GET", status=200)
+    return total(samples, COUNT, route=LIST_ROUTE, method="GET", status=200)
 
 
 def test_requests_are_counted_over_all_workers_by_route_method_and_status(
@@ -69,7 +69,7 @@ def test_requests_are_counted_over_all_workers_by_route_method_and_status(
     after = eventually(port, lambda samples: total(samples, "taskward_workers") == 2)
     assert count_lists(after) - count_lists(before) == 40
     assert total(after, COUNT, route="/api/{user_id}/tasks/{task_id}", status=400) == 2
-    assert total(after, COUNT, route=LISTS, status=403) == 1
+    assert total(after, COUNT, route=LIST_ROUTE, status=403) == 1
     assert total(after, "taskward_problems_total", type="invalid-request") == 2
     assert total(after, "taskward_problems_total", type="not-yours") == 1
 

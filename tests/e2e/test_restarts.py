@@ -1,7 +1,7 @@
 """Deployments: a process is stopped or killed, and clients notice as little as possible.
 
-Faults put in on purpose, each found by a test: SIGUSR1 is not sent; connections are kept; there is no delay; the worker does
-not watch its main process; `respawn_failed_workers` is off.
+With each of these faults in the code a test failed: SIGUSR1 is not sent; connections are kept; there is no delay; the worker
+does not watch its main process; `respawn_failed_workers` is off.
 """
 
 import asyncio

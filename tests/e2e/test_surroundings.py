@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 GONE = "the log cannot be written to standard output"
 NOTICE = f"{GONE} (Broken pipe): lines are dropped until it can"
 COUNT = "taskward_http_request_duration_seconds_count"
-LIST = "/api/{user_id}/tasks"
+LIST_ROUTE = "/api/{user_id}/tasks"
 READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
 
 
@@ -115,7 +115,10 @@ def test_given_a_closed_log_pipe_then_no_request_or_count_is_lost_and_it_is_repo
         after = scraped(port)
 
     assert (set(answers), set(unknown)) == ({200}, {404})
-    assert total(after, COUNT, status=200, route=LIST) - total(before, COUNT, status=200, route=LIST) == 300
+    assert (
+        total(after, COUNT, status=200, route=LIST_ROUTE) - total(before, COUNT, status=200, route=LIST_ROUTE)
+        == 300
+    )
     assert total(after, COUNT, status=404) - total(before, COUNT, status=404) == 300
     assert service.process.returncode == 0
     assert service.log.read_text().splitlines() == [NOTICE]

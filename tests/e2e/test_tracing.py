@@ -1,7 +1,8 @@
 """Traces of a real service, received by a real OTLP receiver.
 
-Faults put in on purpose, each found by a test: the caller's `traceparent` ignored, the statement's span begun
-outside the request's, the error's message recorded, the import done without an endpoint, the last batch not sent.
+With each of these faults in the code a test failed: the caller's `traceparent` is ignored; a statement's span begins
+outside that of the request; the message of an error is recorded; OpenTelemetry is imported without an endpoint; the last
+batch is not sent.
 """
 
 import json

@@ -181,7 +181,7 @@ async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_at_most_two_
     plan = await plan_of(connection, "force_generic_plan", page_of(replace(shape, after=True)), values)
 
     assert plan.rows_read == PAGE + 1
-    assert len(plan.of_tasks) == 2
+    assert len(plan.scans_of_tasks) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -203,7 +203,7 @@ async def test_any_other_list_reads_only_its_owners_rows(connection: Any, shape:
     plan = await plan_of(connection, kind, page_of(shape), {**OF_BOB, "limit": PAGE + 1})
 
     assert plan.rows_read <= FEW
-    assert all(scan["Node Type"] != "Seq Scan" for scan in plan.of_tasks)
+    assert all(scan["Node Type"] != "Seq Scan" for scan in plan.scans_of_tasks)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 PATIENCE = 10  # seconds; the service publishes its gauges once a second
 
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]  # each value by its name and labels
 
 
 def scraped(port: int) -> Samples:

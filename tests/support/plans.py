@@ -16,7 +16,7 @@ class Plan:
     def __init__(self, root: dict[str, Any]) -> None:
         self.nodes = list(_nodes(root))
         self.scans = [node for node in self.nodes if "Scan" in node["Node Type"] and "Relation Name" in node]
-        self.of_tasks = [scan for scan in self.scans if scan["Relation Name"] == "tasks"]
+        self.scans_of_tasks = [scan for scan in self.scans if scan["Relation Name"] == "tasks"]
 
     def __str__(self) -> str:
         return json.dumps(self.nodes[0], indent=1)
@@ -24,7 +24,7 @@ class Plan:
     @property
     def rows_read(self) -> int:
         """The number of tasks that were read, including those that a filter removed."""
-        return sum(map(rows_read, self.of_tasks))
+        return sum(map(rows_read, self.scans_of_tasks))
 
     @property
     def sorts(self) -> bool:
@@ -32,10 +32,11 @@ class Plan:
 
     @property
     def indexes(self) -> set[str]:
-        return {node.get("Index Name", "none") for node in self.of_tasks}
+        return {node.get("Index Name", "none") for node in self.scans_of_tasks}
 
 
 def rows_read(scan: dict[str, Any]) -> int:
+    """Return the rows that a scan read in all its loops. PostgreSQL prints the average of one loop."""
     names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     return int(scan["Actual Loops"] * sum(scan.get(name, 0) for name in names))
 

@@ -76,6 +76,7 @@ def summary_of(tasks: list[Task], day: Day) -> Summary:
 
 
 def _place(bookmark: Bookmark) -> tuple[Any, ...]:
+    """Return the sort key of a bookmark. Bookmarks without a key are before all others, in the order of their ids."""
     return (False, bookmark.id) if bookmark.key is None else (True, bookmark.key, bookmark.id)
 
 

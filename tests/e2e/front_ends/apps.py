@@ -21,6 +21,7 @@ from tests.support.servers.service import BARE
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 SILENT = {"NEXT_TELEMETRY_DISABLED": "1", "BETTER_AUTH_TELEMETRY": "0", "NO_COLOR": "1", "CI": "1"}
+"""Variables with which the tools send no telemetry, print no colours and wait for no input."""
 COMMAND_TIMEOUT = 300  # seconds
 START_TIMEOUT = 60  # seconds
 REPLACED_COMMANDS = ("cd ", "npx create-", "npm create ", "npm install ", "npm run ", "git clone ", "make ")

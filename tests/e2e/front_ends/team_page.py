@@ -1,4 +1,4 @@
-"""A person at `/team`, the page of a team that has its own client of Better Auth."""
+"""The page `/team` in a browser: that of a team which has its own client of Better Auth."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ class TeamPage:
         await expect(self.page.get_by_text(f"Signed in: {who}")).to_be_visible()
 
     async def sign_up(self, name: str) -> str:
+        """Make an account, and return its e-mail address."""
         email = new_email(name)
         await self.page.get_by_label("E-mail").fill(email)
         await self.press("Sign up")
@@ -33,6 +34,7 @@ class TeamPage:
         await self.page.get_by_role("button", name=button, exact=True).click()
 
     async def type(self, title: str) -> None:
+        """Type the title of a new task, without adding the task."""
         await self.page.get_by_label("New task").fill(title)
 
     async def add(self, title: str) -> None:
