@@ -36,19 +36,17 @@ from app.domain.task import (
     TaskChanges,
     TaskId,
     Versions,
-    require_version,
-)
-from app.domain.task_list import NEWEST, Bookmark, Page, Selection
-from tests.support.expected_json import shown, wire_task
-from tests.support.selection import bookmark_of, comes_after, in_order, is_selected, summary_of
-from tests.support.task_writes import (
     change_task,
     move_task,
     require_in_list,
+    require_version,
     restore_task,
     toggle_task,
     trash_task,
 )
+from app.domain.task_list import NEWEST, Bookmark, Page, Selection
+from tests.support.expected_json import shown, wire_task
+from tests.support.selection import bookmark_of, comes_after, in_order, is_selected, summary_of
 
 
 @dataclass

@@ -1,15 +1,19 @@
-"""A task, the rules of its fields, and its creation. `app.infra.statements` has the other writes, in SQL."""
+"""A task, the rules of its fields, and what each write does to it.
+
+The repository in memory calls these functions. The SQL of `app.infra.statements` does the same for speed: the
+tests in `tests/contracts` hold both to the same results.
+"""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 from typing import Any, Final, NewType, Self
 from uuid import UUID
 
 from app.domain.due import Due
-from app.domain.errors import BrokenRule, InvalidTask, TaskChanged
+from app.domain.errors import BrokenRule, InvalidTask, NotInTrash, TaskChanged, TaskNotFound
 from app.domain.position import Position, microseconds_since_epoch, position_of_new
 from app.domain.tags import broken_tag_rules, trim_tag
 from app.domain.text import broken_text_rules, is_blank
@@ -164,10 +168,65 @@ def create_task(new: NewTask, *, at: datetime) -> Task:
     )
 
 
+def change_task(task: Task, changes: TaskChanges, *, at: datetime) -> Task:
+    """Apply changes. Return the same object if they change nothing.
+
+    Completing a completed task keeps the time of its completion. Reopening a task clears it.
+    """
+    changed = replace(task, **changes.given_fields())
+    if changed == task:
+        return task
+    if changes.completed is True:
+        changed = replace(changed, completed_at=task.completed_at or at)
+    elif changes.completed is False:
+        changed = replace(changed, completed_at=None)
+    return _next_version(changed, at)
+
+
+def toggle_task(task: Task, *, at: datetime) -> Task:
+    """Complete an open task, or reopen a completed one."""
+    return change_task(task, TaskChanges(completed=not task.completed), at=at)
+
+
+def trash_task(task: Task, *, at: datetime) -> Task:
+    """Move a task to the trash."""
+    return _next_version(replace(task, trashed_at=at), at)
+
+
+def restore_task(task: Task, *, at: datetime) -> Task:
+    """Restore a task from the trash, as it was.
+
+    Raises:
+        NotInTrash: it is not in the trash.
+    """
+    if task.trashed_at is None:
+        raise NotInTrash(task.id)
+    return _next_version(replace(task, trashed_at=None), at)
+
+
+def move_task(task: Task, position: Position, *, at: datetime) -> Task:
+    """Set the place of a task in the manual order."""
+    return _next_version(replace(task, position=position), at)
+
+
+def require_in_list(task: Task) -> None:
+    """Treat a task in the trash as missing.
+
+    Raises:
+        TaskNotFound: it is in the trash.
+    """
+    if task.trashed_at is not None:
+        raise TaskNotFound(task.id)
+
+
 def require_version(version: int, if_match: Versions | None) -> None:
     """Raise TaskChanged if `If-Match` names other versions only."""
     if if_match is not None and version not in if_match:
         raise TaskChanged(version, if_match)
+
+
+def _next_version(task: Task, at: datetime) -> Task:
+    return replace(task, version=task.version + 1, updated_at=at)
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:

@@ -64,7 +64,7 @@ def value_of(name: str) -> sa.ColumnElement[Any]:
 
 
 def differs_from(values: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:
-    """Return whether new values change anything (see `TaskRepository.change`)."""
+    """Return whether new values change anything, as `app.domain.task.change_task` does."""
     return or_(*(TASKS.c[name].is_distinct_from(values[name]) for name in values if name not in DERIVED))
 
 
@@ -83,7 +83,7 @@ def stamps_of(revision: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[Any
 
 
 def completed_at(completed: sa.ColumnElement[bool]) -> sa.ColumnElement[datetime]:
-    """Return the new `completed_at` for a new `completed` (see `TaskRepository.change`)."""
+    """Return the new `completed_at` for a new `completed` (`app.domain.task.change_task`, in SQL)."""
     return case((completed, func.coalesce(TASKS.c.completed_at, AT)))
 
 
