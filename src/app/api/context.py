@@ -147,6 +147,11 @@ def context_of(scope: Any) -> RequestContext:
     return context
 
 
+def answer_as_get(scope: Any) -> None:
+    """Change a HEAD request to GET, so that Litestar calls the handler of GET."""
+    scope["method"] = "GET"
+
+
 def add_route(scope: Any) -> tuple[RequestContext, BaseRouteHandler, Mapping[str, str]]:
     """Store the matched route in the context. Return the context, the handler and the path parameters."""
     context = context_of(scope)

@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
 from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody, body_event
-from app.api.context import AppState, RequestContext, make_context
+from app.api.context import AppState, RequestContext, answer_as_get, make_context
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
 from app.api.middleware.telemetry import Telemetry
@@ -149,7 +149,7 @@ class Edge:
             await answer(body_event(b"", more=False))
         else:
             if context.method == "HEAD":
-                scope["method"] = "GET"  # Litestar then calls the handler of GET
+                answer_as_get(scope)
             await self.litestar(scope, receive, answer)
 
     def _has_allowed_host(self, context: RequestContext) -> bool:
