@@ -115,7 +115,7 @@ def test_each_command_reads_the_named_settings_file_and_no_other(tmp_path: Path,
 
     assert ("named://" in message) or ("has 5 bytes" in message)
     assert "other://" not in message
-    assert "12 bytes" not in message
+    assert "12 bytes" not in message  # the length of the other secret
 
 
 def test_a_missing_settings_file_stops_the_start(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ PeopleWith = Callable[..., AbstractAsyncContextManager[People]]
 
 @pytest.fixture
 def people_with(database_url: str) -> PeopleWith:
-    """Starts a service with more settings, and makes people who use it."""
+    """A function that starts a service with these settings, and yields people who use it."""
 
     @asynccontextmanager
     async def start(**env: str) -> AsyncIterator[People]:

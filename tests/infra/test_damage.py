@@ -48,7 +48,7 @@ DAMAGES = {
 
 
 @pytest.fixture
-def ann() -> dict[str, str]:
+def headers() -> dict[str, str]:
     """The header with Ann's token, made for each test, because a token expires after 15 minutes."""
     return {"authorization": f"Bearer {issue_token(TRUST, user_id='ann', lifetime=900)}"}
 
@@ -87,17 +87,17 @@ def lines_of(event: str, logged: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("sql", "gap"), DAMAGES.items(), ids=DAMAGES)
-async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_and_readiness_unavailable(
-    postgres: PostgresServer, url: str, ann: dict[str, str], sql: str, gap: str
+async def test_given_a_damaged_schema_then_requests_get_503_readiness_fails_and_one_log_line_has_the_reason(
+    postgres: PostgresServer, url: str, headers: dict[str, str], sql: str, gap: str
 ) -> None:
-    with_key = ann | {"idempotency-key": '"one"'}
+    with_key = headers | {"idempotency-key": '"one"'}
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
-        before = await client.get("/api/me/tasks", headers=ann)
+        before = await client.get("/api/me/tasks", headers=headers)
         await change(postgres, url, sql)
         with capture_logs() as logged:
             answers = [
-                await client.get("/api/me/tasks", headers=ann),
-                await client.post("/api/me/tasks", json={"title": "x"}, headers=ann),
+                await client.get("/api/me/tasks", headers=headers),
+                await client.post("/api/me/tasks", json={"title": "x"}, headers=headers),
                 await client.post("/api/me/tasks", json={"title": "x"}, headers=with_key),
             ]
             ready = await client.get("/health/ready")
@@ -115,16 +115,16 @@ async def test_given_a_damaged_schema_then_503_database_not_set_up_one_log_line_
 
 
 async def test_given_a_repaired_schema_then_the_service_is_ready_and_serves_without_a_restart(
-    postgres: PostgresServer, url: str, ann: dict[str, str]
+    postgres: PostgresServer, url: str, headers: dict[str, str]
 ) -> None:
     async with client_of(compose(Settings.from_env(environment_for(url)))) as client:
-        await client.get("/api/me/tasks", headers=ann)
+        await client.get("/api/me/tasks", headers=headers)
         await change(postgres, url, "DROP VIEW own_tasks")
-        refused = await client.get("/api/me/tasks", headers=ann)
+        refused = await client.get("/api/me/tasks", headers=headers)
         with capture_logs() as logged:
             await upgrade(DatabaseAddress.parse(url))
             ready = await client.get("/health/ready")
-        served = await client.get("/api/me/tasks", headers=ann)
+        served = await client.get("/api/me/tasks", headers=headers)
 
     assert [answer.status_code for answer in (refused, ready, served)] == [503, 200, 200]
     assert len(lines_of("wall stands again", logged)) == 1

@@ -20,13 +20,13 @@ BAD = ["500", "redirect", "reset", "endless", *(body for body in BODIES if body 
 
 @pytest.mark.parametrize("behaviour", BAD)
 async def test_an_invalid_response_never_replaces_a_valid_key_set(behaviour: str) -> None:
-    async with jwks_server(OLD.public) as server, fetched_from(server) as fetched:
+    async with jwks_server(OLD.public) as server, fetched_from(server) as keys:
         server.behaviour, server.keys = behaviour, [OLD.public, NEW.public]
 
         with pytest.raises(KeysUnavailable):
-            await fetched.find("new", "EdDSA")
+            await keys.find("new", "EdDSA")
 
-        assert await fetched.find("old", "EdDSA")
+        assert await keys.find("old", "EdDSA")
         assert server.requests == 2
 
 

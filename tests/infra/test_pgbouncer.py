@@ -64,12 +64,12 @@ async def main(url, reads, owners):
     await asyncio.gather(*(one(number) for number in range(reads)))
     await connections.close()
 
-async def kept(connection):
+async def say_yes(connection):
     return True
 
-if sys.argv[3] == "prepare anyway":
-    connector.tracks_prepared_statements = kept
-if sys.argv[3] == "learn nothing":
+if sys.argv[3] == "prepare statements":  # as for a pooler that keeps them
+    connector.tracks_prepared_statements = say_yes
+if sys.argv[3] == "detect no pooler":  # no error means that there is one
     database.means_pooler = pool.means_pooler = lambda error: False
 processes = []
 for _ in range(4):  # forks, because the imports take longer than the reads
@@ -130,7 +130,7 @@ async def test_with_pgbouncer_false_and_without_its_detection_reads_through_a_po
     owners = await add_tasks(database)
 
     with pgbouncer(database_url, tmp_path) as pooler_url:
-        statuses = await read_by_four_processes(f"{pooler_url}?pgbouncer=false", owners, "learn nothing")
+        statuses = await read_by_four_processes(f"{pooler_url}?pgbouncer=false", owners, "detect no pooler")
 
     assert statuses != [0, 0, 0, 0]
 
@@ -438,7 +438,7 @@ async def test_given_named_statements_on_an_old_pooler_then_every_request_return
 
     with pgbouncer(database_url, tmp_path) as pooler_url:
         address = f"{pooler_url}?pgbouncer=true"
-        assert await read_by_four_processes(address, owners, "prepare anyway", reads=200) == [0] * 4
+        assert await read_by_four_processes(address, owners, "prepare statements", reads=200) == [0] * 4
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`app purge` deletes old trash and old stored responses of all owners, and nothing else."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import redis
 
 from app.domain.errors import ResponseGone, TaskNotFound
 from app.domain.idempotency import AlreadyDone
+from app.domain.identity import UserId
 from app.domain.task import Task
 from app.infra.live_store import CHANNEL, SENDER
 from app.infra.postgres.database import Database
@@ -28,36 +30,48 @@ pytestmark = pytest.mark.server
 LONG_AGO = NOON - timedelta(days=400)
 
 
+@dataclass
+class Owner:
+    """A person with two tasks in the trash, one for long and one since noon, and one task in the list."""
+
+    user_id: UserId
+    tasks: NeonTaskRepository
+    old: Task
+    new: Task
+    listed: Task
+
+
 @pytest.fixture
-async def trashed(database: Database) -> list[tuple[NeonTaskRepository, list[Task]]]:
-    """Two owners, each with an old and a new task in the trash, and one task in the list."""
-    made = []
+async def owners(database: Database) -> list[Owner]:
+    """Two owners."""
+    owners = []
     for name in ("ann", "bob"):
-        mine = NeonTaskRepository(database, owner=someone(name))
-        old, new, _ = tasks = [TaskFactory.build() for _ in range(3)]
-        for task in tasks:
-            await mine.add(task, at_most=MANY)
-        await mine.trash(old.id, at=LONG_AGO)
-        await mine.trash(new.id, at=later(0))
-        made.append((mine, tasks))
-    return made
+        user_id = someone(name)
+        tasks = NeonTaskRepository(database, owner=user_id)
+        old, new, listed = (TaskFactory.build() for _ in range(3))
+        for task in (old, new, listed):
+            await tasks.add(task, at_most=MANY)
+        await tasks.trash(old.id, at=LONG_AGO)
+        await tasks.trash(new.id, at=later(0))
+        owners.append(Owner(user_id, tasks, old, new, listed))
+    return owners
 
 
 async def test_a_purge_deletes_old_trash_of_all_owners_and_returns_the_number(
-    database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
+    database_url: str, owners: list[Owner]
 ) -> None:
-    before = [(await mine.page(9, after=None)).revision for mine, _ in trashed]
+    before = [await owner.tasks.revision() for owner in owners]
 
     deleted = await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
     assert deleted == 2
-    for (mine, (old, new, listed)), revision in zip(trashed, before, strict=True):
+    for owner, revision in zip(owners, before, strict=True):
         with pytest.raises(TaskNotFound):
-            await mine.restore(old.id, at=later(1))
-        await mine.show(listed.id)
-        assert (await mine.page(9, after=None)).revision == revision + 1
-        await mine.add(TaskFactory.build(), at_most=3)  # the deleted task no longer counts
-        await mine.restore(new.id, at=later(1))
+            await owner.tasks.restore(owner.old.id, at=later(1))
+        await owner.tasks.show(owner.listed.id)
+        assert await owner.tasks.revision() == revision + 1
+        await owner.tasks.add(TaskFactory.build(), at_most=3)  # the deleted task no longer counts
+        await owner.tasks.restore(owner.new.id, at=later(1))
 
 
 async def test_a_purge_deletes_stored_responses_older_than_a_day_of_all_owners_and_no_others(
@@ -65,18 +79,18 @@ async def test_a_purge_deletes_stored_responses_older_than_a_day_of_all_owners_a
 ) -> None:
     monkeypatch.setattr("app.infra.purge.RESPONSES_BATCH", 1)
     now = datetime.now(UTC)
-    ages = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
-    owners = [someone("ann"), someone("bob")]
-    for owner in owners:
-        for key, at in ages.items():
-            await keyed(database, owner, key, at=at).add(TaskFactory.build(), at_most=MANY)
+    times = {"new": now - timedelta(hours=23), "old": now - timedelta(hours=25)}
+    people = [someone("ann"), someone("bob")]
+    for person in people:
+        for key, at in times.items():
+            await keyed(database, person, key, at=at).add(TaskFactory.build(), at_most=MANY)
 
     await delete_old_responses(DatabaseAddress.parse(database_url))
 
-    for owner in owners:
+    for person in people:
         with pytest.raises(AlreadyDone):
-            await keyed(database, owner, "new", at=ages["new"]).add(TaskFactory.build(), at_most=MANY)
-        await keyed(database, owner, "old", at=ages["old"]).add(TaskFactory.build(), at_most=MANY)
+            await keyed(database, person, "new", at=times["new"]).add(TaskFactory.build(), at_most=MANY)
+        await keyed(database, person, "old", at=times["old"]).add(TaskFactory.build(), at_most=MANY)
 
 
 async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_owner(
@@ -99,26 +113,26 @@ async def test_deleting_old_stored_responses_waits_for_running_writes_of_their_o
 
 
 async def test_a_purge_deletes_the_stored_responses_that_show_deleted_tasks_and_keeps_their_keys(
-    database: Database, database_url: str, trashed: list[tuple[NeonTaskRepository, list[Task]]]
+    database: Database, database_url: str, owners: list[Owner]
 ) -> None:
-    for mine, (old, new, _) in trashed:
-        for key, task in {"old": old, "new": new}.items():
-            await mine.restore(task.id, at=NOON)
-            await keyed(database, mine._session._owner, key).toggle(task.id, at=NOON)
-        await mine.trash(old.id, at=LONG_AGO)
-        await mine.trash(new.id, at=later(0))
+    for owner in owners:
+        for key, task in {"old": owner.old, "new": owner.new}.items():
+            await owner.tasks.restore(task.id, at=NOON)
+            await keyed(database, owner.user_id, key).toggle(task.id, at=NOON)
+        await owner.tasks.trash(owner.old.id, at=LONG_AGO)
+        await owner.tasks.trash(owner.new.id, at=later(0))
 
     await purge_trash(DatabaseAddress.parse(database_url), before=NOON - timedelta(days=300))
 
-    for mine, (old, new, _) in trashed:
+    for owner in owners:
         with pytest.raises(ResponseGone):
-            await keyed(database, mine._session._owner, "old").toggle(old.id, at=NOON)
+            await keyed(database, owner.user_id, "old").toggle(owner.old.id, at=NOON)
         with pytest.raises(AlreadyDone):
-            await keyed(database, mine._session._owner, "new").toggle(new.id, at=NOON)
+            await keyed(database, owner.user_id, "new").toggle(owner.new.id, at=NOON)
 
 
 async def test_app_purge_prints_how_many_it_deleted(
-    database_url: str, trashed: list[object], tmp_path: Path
+    database_url: str, owners: list[object], tmp_path: Path
 ) -> None:
     first, second = (
         run_app("purge", "--older-than", "30d", env={"DATABASE_URL": database_url}, cwd=tmp_path)
@@ -132,7 +146,7 @@ async def test_app_purge_prints_how_many_it_deleted(
 
 @pytest.mark.parametrize("command", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
 async def test_app_purge_and_app_resync_make_event_streams_read_the_feed(
-    database_url: str, trashed: list[object], tmp_path: Path, command: tuple[str, ...]
+    database_url: str, owners: list[object], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:
         subscriber = client.pubsub(ignore_subscribe_messages=True)

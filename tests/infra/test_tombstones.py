@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
@@ -81,11 +81,18 @@ async def add_tombstones(superuser: Any, owner: UserId, count: int, *, days: int
     )
 
 
-async def state_of(superuser: Any, owner: UserId) -> tuple[int, int, int]:
-    """Return the floor, the stored count of tombstones, and their real number."""
+class State(NamedTuple):
+    """An owner's floor, the stored count of the owner's tombstones, and their real number."""
+
+    floor: int
+    stored_count: int
+    rows: int
+
+
+async def state_of(superuser: Any, owner: UserId) -> State:
     row = await superuser.fetchrow("SELECT floor, tombstones FROM task_owners WHERE user_id = $1", owner)
     there = await superuser.fetchval("SELECT count(*) FROM ended_tasks WHERE user_id = $1", owner)
-    return row["floor"], row["tombstones"], there
+    return State(row["floor"], row["tombstones"], there)
 
 
 async def test_a_permanent_deletion_removes_up_to_a_hundred_more_tombstones_than_it_writes_and_raises_the_floor(
@@ -101,9 +108,9 @@ async def test_a_permanent_deletion_removes_up_to_a_hundred_more_tombstones_than
     await mine.purge(third.id)
 
     dropped = DROPPED_AT_ONCE + 1
-    assert after_one == (dropped, 10, 10)  # nine old ones are left, and the new one
-    assert after_two == (DROPPED_AT_ONCE + 10, 2, 2)
-    assert await state_of(superuser, ann) == (DROPPED_AT_ONCE + 10, 3, 3)
+    assert after_one == State(dropped, 10, 10)  # nine old ones are left, and the new one
+    assert after_two == State(DROPPED_AT_ONCE + 10, 2, 2)
+    assert await state_of(superuser, ann) == State(DROPPED_AT_ONCE + 10, 3, 3)
 
 
 async def test_young_tombstones_are_dropped_only_beyond_the_limit(
@@ -116,8 +123,9 @@ async def test_young_tombstones_are_dropped_only_beyond_the_limit(
     full = await state_of(superuser, ann)
     await mine.purge(second.id)
 
-    assert full == (0, TOMBSTONES_MAX, TOMBSTONES_MAX)
-    assert await state_of(superuser, ann) == (DROPPED_AT_ONCE + 1, *[TOMBSTONES_MAX - DROPPED_AT_ONCE] * 2)
+    assert full == State(0, TOMBSTONES_MAX, TOMBSTONES_MAX)
+    left = TOMBSTONES_MAX - DROPPED_AT_ONCE
+    assert await state_of(superuser, ann) == State(DROPPED_AT_ONCE + 1, left, left)
 
 
 async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
@@ -127,7 +135,7 @@ async def test_a_token_at_the_floor_is_valid_and_one_below_gets_410(
     await add_tombstones(superuser, ann, 5, days=OLD)
     await mine.purge(task.id)
 
-    assert (await state_of(superuser, ann))[0] == 5
+    assert (await state_of(superuser, ann)).floor == 5
     assert len(json.loads((await mine.changes(ChangesToken.after_revision(5), limit=9)).changes)) == 1
     with pytest.raises(ChangesGone):
         await mine.changes(ChangesToken.after_revision(4), limit=9)
@@ -171,7 +179,8 @@ async def test_app_purge_leaves_a_tombstone_of_each_task(
 
     assert set(follower.received) == {str(task.id) for task in tasks[:2]}
     assert set(follower.copy) == {str(tasks[2].id)}
-    assert (await state_of(superuser, ann))[1:] == (2, 2)
+    state = await state_of(superuser, ann)
+    assert (state.stored_count, state.rows) == (2, 2)
 
 
 async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_the_rest(
@@ -184,12 +193,12 @@ async def test_app_purge_keeps_the_limit_of_tombstones_and_raises_the_floor_for_
 
     await purge_trash(DatabaseAddress.parse(database_url), before=datetime.now(UTC) + timedelta(days=1))
 
-    floor, counted, there = await state_of(superuser, ann)
-    assert (floor, counted) == (await mine.revision(), there)
-    assert there <= TOMBSTONES_MAX
+    state = await state_of(superuser, ann)
+    assert state == State(await mine.revision(), state.rows, state.rows)
+    assert state.rows <= TOMBSTONES_MAX
     with pytest.raises(ChangesGone):
         await mine.changes(before, limit=1)
-    await mine.changes(ChangesToken.after_revision(floor), limit=1)
+    await mine.changes(ChangesToken.after_revision(state.floor), limit=1)
 
 
 async def test_writes_with_an_idempotency_key_and_recomputed_tag_keys_reach_a_client(
