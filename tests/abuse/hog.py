@@ -19,7 +19,7 @@ from tests.abuse.sockets import address_of
 from tests.support.servers.service import Service
 
 ROOT: Final = Path(__file__).parent.parent.parent
-WORDS: Final = " ".join("b" + "a" * (39 - number) for number in range(10))
+WORDS: Final = " ".join("b" + "a" * (39 - number) for number in range(10))  # as many and as long as allowed
 SEARCHES: Final = (
     f"?{urlencode({'q': WORDS, 'sort': 'due'})}",
     f"?{urlencode({'q': WORDS})}",
@@ -29,7 +29,7 @@ SEARCHES: Final = (
 """The most expensive lists for somebody whose tasks are like `LONG`."""
 
 LONG: Final = {"op": "create", "title": "x", "description": "a" * 10_000}
-TASKS: Final = 1_200
+TASKS: Final = 1_200  # how many tasks like `LONG` a person has whose searches are expensive
 
 
 @dataclass

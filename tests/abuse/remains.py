@@ -11,7 +11,7 @@ from tests.support.servers.service import Service
 
 STATEMENTS_WITHIN: Final = 2.0  # seconds
 CONNECTIONS_WITHIN: Final = 15.0  # seconds: a connection that is idle, or not read, is closed after 10
-POOL: Final = 12  # descriptors: the pool may have opened its 10 connections, and two to spare
+POOL_DESCRIPTORS: Final = 12  # descriptors: the pool may have opened its 10 connections, and two to spare
 MEMORY: Final = 120  # MB that the allocator may keep; bodies and responses may take 64 and more
 ACTIVE: Final = """
 SELECT count(*) FROM pg_stat_activity
@@ -25,10 +25,12 @@ def nothing_left(service: Service, postgres: PostgresServer, database: str) -> I
     open_before, held_before = descriptors(service), memory(service)
     yield
     running = eventually(lambda: int(postgres.query(ACTIVE, database)), 0, STATEMENTS_WITHIN)
-    held_open = eventually(lambda: descriptors(service), open_before + POOL, CONNECTIONS_WITHIN)
+    held_open = eventually(lambda: descriptors(service), open_before + POOL_DESCRIPTORS, CONNECTIONS_WITHIN)
     held = memory(service) - held_before
     assert running == 0, f"{running} statements still run"
-    assert held_open <= open_before + POOL, f"{held_open} descriptors are open, {open_before} were"
+    assert held_open <= open_before + POOL_DESCRIPTORS, (
+        f"{held_open} descriptors are open, {open_before} were"
+    )
     assert held < MEMORY, f"{held:.0f} MB more are held"
 
 

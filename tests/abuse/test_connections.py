@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.remains import CONNECTIONS_WITHIN, POOL, eventually
+from tests.abuse.remains import CONNECTIONS_WITHIN, POOL_DESCRIPTORS, eventually
 from tests.abuse.sockets import HEALTH, address_of, answered, connected, wait_until_read
 from tests.conftest import environment_for
 from tests.support.processes import cpu_seconds, descriptors, memory, workers
@@ -33,13 +33,13 @@ def test_given_2000_silent_connections_then_another_person_gets_responses_as_usu
 
     with connected(default_service, IDLE), honest_person(default_service) as honest:
         with honest_person(default_service, "/health") as health:
-            time.sleep(4)
+            time.sleep(4)  # while the others are measured
         held = descriptors(default_service) - before
 
     assert held >= IDLE
     assert honest.share_answered == health.share_answered == 1
     assert max(honest.worst, health.worst) < 3  # seconds; the silent connections last 10
-    most = before + POOL
+    most = before + POOL_DESCRIPTORS
     assert eventually(lambda: descriptors(default_service), most, CONNECTIONS_WITHIN) <= most
 
 
@@ -66,7 +66,7 @@ def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
             with connected(default_service, IDLE, sends=UNFINISHED):
                 wait_until_read(default_service)
                 held.append(memory(default_service))
-            eventually(lambda: descriptors(default_service), before + POOL, CONNECTIONS_WITHIN)
+            eventually(lambda: descriptors(default_service), before + POOL_DESCRIPTORS, CONNECTIONS_WITHIN)
 
     assert honest.share_answered == 1
     assert held[-1] - held[0] < 135  # MB: half of what the nine later floods send
@@ -137,7 +137,7 @@ def test_given_256_descriptors_then_the_start_warns_and_a_flood_uses_no_cpu_in_a
 ) -> None:
     with serving(default_environment(database_url), tmp_path, under=("prlimit", "--nofile=256")) as service:
         with connected(service, 400):
-            time.sleep(0.5)
+            time.sleep(0.5)  # until the service has accepted as many as it can
             used = cpu_seconds(service)
             time.sleep(4)
             used = cpu_seconds(service) - used

@@ -14,6 +14,7 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import LARGE_LIST, RECEIVE_BUFFER, asking, make_hoarder, post, request_for, statuses
+from tests.abuse.remains import POOL_DESCRIPTORS
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
@@ -97,7 +98,7 @@ def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
     assert held < 60  # MB; each of the 60 responses has 1 MB
     assert after == 200  # those that did not read were cut
     assert (honest.share_answered, honest.worst < 3) == (1, True)
-    assert descriptors(default_service) <= open_before + 12  # a pool of 10 may have filled
+    assert descriptors(default_service) <= open_before + POOL_DESCRIPTORS
 
 
 def test_responses_that_fit_into_the_queue_of_the_server_count_until_the_kernel_takes_them(

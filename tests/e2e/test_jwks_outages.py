@@ -20,6 +20,7 @@ from tests.support.servers.better_auth import better_auth
 from tests.support.servers.jwks import JwksServer, jwks_server
 from tests.support.servers.service import serving
 from tests.support.signing import SigningKey
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.server
 
@@ -88,9 +89,7 @@ def token_of(key: SigningKey, **more: Any) -> str:
 async def until_next_request(server: JwksServer) -> None:
     """Wait until the service fetches the keys again."""
     before = server.requests
-    async with asyncio.timeout(5):
-        while server.requests == before:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.02)
+    await wait_until_async(lambda: server.requests > before, seconds=5)
 
 
 async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_fetch_succeeds(

@@ -37,6 +37,7 @@ LIST_ROUTE = "/api/{user_id}/tasks"
 
 @pytest.fixture(scope="module")
 def port() -> int:
+    """The port of the metrics of `two_workers`."""
     return free_port()
 
 

@@ -81,19 +81,18 @@ async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_s
         bob = await Visitor.signed_up(await another.new_page(), site, "Bob")
         await bob.show("All")
         await expect(bob.page.get_by_role("heading", name="No tasks yet")).to_be_visible()
-    assert [
-        error for error in errors if "401" not in error
-    ] == []  # the page requests a token before anybody is signed in
+    # The page requests a token before anybody is signed in, and the console shows the 401.
+    assert [error for error in errors if "401" not in error] == []
 
 
-async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_cached_forever(
+async def test_the_page_may_connect_to_its_two_servers_only_and_its_script_is_compressed_and_cached_forever(
     site: Site,
 ) -> None:
     async with httpx.AsyncClient(base_url=site.url) as client:
         html = await client.get("/")
         script = await client.get(html.text.split('src="')[1].split('"')[0])
         length = len(script.content)
-        packed = {
+        responses = {
             coding: await client.get(script.url, headers={"accept-encoding": coding})
             for coding in ("br", "gzip", "identity")
         }
@@ -105,10 +104,10 @@ async def test_the_page_may_connect_to_its_two_servers_only_and_its_files_are_ca
     assert html.headers["cache-control"] == "no-cache"
     assert "immutable" in script.headers["cache-control"]
     for coding in ("br", "gzip"):
-        assert packed[coding].headers["content-encoding"] == coding
-        assert "accept-encoding" in packed[coding].headers["vary"].lower()
-        assert int(packed[coding].headers["content-length"]) < length / 2
-    assert "content-encoding" not in packed["identity"].headers
+        assert responses[coding].headers["content-encoding"] == coding
+        assert "accept-encoding" in responses[coding].headers["vary"].lower()
+        assert int(responses[coding].headers["content-length"]) < length / 2
+    assert "content-encoding" not in responses["identity"].headers
 
 
 async def test_a_person_can_use_search_the_trash_and_the_manual_order(site: Site, page: Page) -> None:
@@ -158,7 +157,7 @@ async def test_after_saving_the_task_has_the_focus_unless_the_person_already_typ
 
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".editor")).to_have_count(0)
-    await page.wait_for_timeout(200)
+    await page.wait_for_timeout(200)  # in this time the page sets the focus, if it does
 
     elsewhere, title = page.get_by_label("New task"), page.locator(".task .title")
     await expect(elsewhere if person == "types elsewhere" else title).to_be_focused()
@@ -330,7 +329,7 @@ async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_sessi
             ann = await Visitor.signed_up(page, site)
             for number in range(6):
                 await ann.add(f"task {number}")
-                await page.wait_for_timeout(1200)
+                await page.wait_for_timeout(1200)  # six times, so several tokens of 4 s are needed
             assert sum("/api/auth/token" in url for url in urls) >= 3
 
             await ann.edit("task 0", Title="a long draft that must not be lost")

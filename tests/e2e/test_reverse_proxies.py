@@ -113,7 +113,7 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
     before = descriptors(behind)
 
     proxy.ask("/health")
-    time.sleep(1)
+    time.sleep(1)  # then the connection is idle
     kept = descriptors(behind) - before
     time.sleep(6.5)
 
@@ -149,7 +149,7 @@ def test_an_address_with_the_maximum_of_concurrent_requests_gets_429_and_others_
             plain = socket.create_connection(("127.0.0.1", capped.port), source_address=("127.0.0.2", 0))
             under_way = stack.enter_context(capped.trust.wrap_socket(plain, server_hostname=NAME))
             under_way.sendall(unfinished)
-        time.sleep(0.5)
+        time.sleep(0.5)  # until nginx has read all of them
 
         refused = capped.ask("/health", "127.0.0.2")
         another = capped.ask("/health", "127.0.0.3")

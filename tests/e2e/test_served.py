@@ -86,7 +86,7 @@ def test_a_client_that_disconnects_during_its_body_has_no_effect_on_others(servi
     )
     unfinished = f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode()
     first_part_of_response(service, unfinished, seconds=0.1)
-    time.sleep(0.3)
+    time.sleep(0.3)  # until the service has noticed the end of the connection
 
     assert httpx.get(f"{service.url}/health").status_code == 200
     assert '"status": 500' not in service.log.read_text()
