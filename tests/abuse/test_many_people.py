@@ -56,22 +56,24 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
     await holder.close()
     await holding
     answers = [(await each).status_code for each in asking]
-    theirs = [answers[begin : begin + AT_ONCE] for begin in range(0, len(answers), AT_ONCE)]
+    answers_by_person = [answers[begin : begin + AT_ONCE] for begin in range(0, len(answers), AT_ONCE)]
 
     assert ((await first).status_code, ready) == (200, 200)
     assert sorted(answers) == [200] * (QUEUE - 1) + [503] * (refused + 1)
-    assert all(each.count(200) >= AT_ONCE - 1 for each in theirs), theirs
+    assert all(each.count(200) >= AT_ONCE - 1 for each in answers_by_person), answers_by_person
 
 
 # The statement of a summary, which also waits for an advisory lock.
-HELD = replace(SUMMARY, sql=f"SELECT s.* FROM ({SUMMARY.sql}) s, pg_advisory_xact_lock_shared(14)", budget=60)
-HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 14 AND NOT granted"
+HELD_SUMMARY = replace(
+    SUMMARY, sql=f"SELECT s.* FROM ({SUMMARY.sql}) s, pg_advisory_xact_lock_shared(14)", budget=60
+)
+WAITING_SUMMARIES = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 14 AND NOT granted"
 
 
 async def test_given_as_many_slow_summaries_as_connections_then_half_of_the_connections_stay_free(
     database_url: str, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_lists, "SUMMARY", HELD)
+    monkeypatch.setattr(task_lists, "SUMMARY", HELD_SUMMARY)
     async with client_of(
         compose(Settings.from_env(environment_for(database_url, REQUEST_TIMEOUT="60")))
     ) as client:
@@ -82,16 +84,16 @@ async def test_given_as_many_slow_summaries_as_connections_then_half_of_the_conn
         await holder.execute("SELECT pg_advisory_lock(14)")
         asking = [asyncio.create_task(hog.ask("GET", "summary")) for hog in hogs]
         async with asyncio.timeout(20):
-            while await holder.fetchval(HELD_UP) < POOL_SIZE // 2:  # noqa: ASYNC110 - there is no event for it
+            while await holder.fetchval(WAITING_SUMMARIES) < POOL_SIZE // 2:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
         others = [asyncio.create_task(honest.ask("POST", json={"title": "x"})) for _ in range(3)]
         async with asyncio.timeout(20):
             statuses = [(await each).status_code for each in others]
-        held_up = await holder.fetchval(HELD_UP)
+        waiting_summaries = await holder.fetchval(WAITING_SUMMARIES)
         await holder.close()
         answers = [(await each).status_code for each in asking]
 
-    assert (statuses, held_up) == ([201] * 3, POOL_SIZE // 2)
+    assert (statuses, waiting_summaries) == ([201] * 3, POOL_SIZE // 2)
     assert answers == [200] * POOL_SIZE
 
 

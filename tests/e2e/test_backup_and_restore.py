@@ -78,7 +78,7 @@ async def test_a_dump_restored_by_the_commands_of_the_operations_page_is_served_
     assert ready.status_code == 200
 
 
-async def test_a_restored_database_with_missing_rights_is_not_served_until_migrate_repairs_it(
+async def test_a_database_with_missing_rights_is_not_served_until_migrate_repairs_it(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
