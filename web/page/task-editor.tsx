@@ -6,6 +6,7 @@ import { Confirm } from "./confirm";
 import { type Choice, Conflict } from "./conflict";
 import { type Changes, changesBetween, conflictsOf, type Draft, draftOf, originOf, refilled } from "./edited";
 import { TagField } from "./tag-field";
+import { useUnsaved } from "./unsaved";
 import type { Saved } from "./use-tasks";
 import type { Field, FieldErrors } from "./words";
 
@@ -42,6 +43,8 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   }, [message, isGone]);
 
   const changes = changesBetween(draftOf(base), draft);
+  const hasChanges = Object.keys(changes).length > 0;
+  useUnsaved(task.id, hasChanges);
   const conflicts = theirs ? conflictsOf(changes, base, theirs) : [];
   const set = (change: Partial<Draft>) => setDraft((now) => ({ ...now, ...change }));
 
@@ -94,7 +97,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   }
 
   function leave() {
-    if (Object.keys(changes).length > 0) setLeaving(true);
+    if (hasChanges) setLeaving(true);
     else onClose();
   }
 

@@ -1,14 +1,17 @@
 /** The list of a person's tasks, with filters, a search and a form for a new task. */
 
-import { type FormEvent, Fragment, useCallback, useEffect, useRef, useState } from "react";
+import { Fragment, useCallback, useEffect, useRef, useState } from "react";
 import type { Api, ListQuery, Task } from "../lib";
 import type { Person } from "./account";
 import { LiveRegion, useAnnouncement } from "./announcement";
 import { Boundary, BrokenRow } from "./boundary";
+import { Confirm } from "./confirm";
 import { Skeleton } from "./loading";
+import { NewTask } from "./new-task";
 import { type Notice, NoticeBar } from "./notice";
 import { TaskRow } from "./task-row";
 import { UndoRow } from "./undo";
+import { unsaved } from "./unsaved";
 import { useNow } from "./use-now";
 import { useTasks } from "./use-tasks";
 import { explain, isWorthRepeating, Words } from "./words";
@@ -42,12 +45,12 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [tag, setTag] = useState<string | null>(null);
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
+  const [isLeaving, setLeaving] = useState(false); // with unsaved text: the page asks first
   const query = useSettled(words.trim(), TYPING);
   const [announcement, say] = useAnnouncement();
   const list = useTasks(api, selected(filter, order, query, tag), { notify: setNotice, say });
   const isLate = useSettled(!list.isLive, RECONNECTING);
   const now = useNow();
-  const input = useRef<HTMLInputElement>(null);
   const filters = useRef<HTMLFieldSetElement>(null);
   const end = useRef<HTMLDivElement>(null);
   const isTrash = filter === "trash";
@@ -99,18 +102,11 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
     return () => seen.disconnect();
   }, [list.next]);
 
-  async function add(event: FormEvent) {
-    event.preventDefault();
-    const field = input.current;
-    const title = field?.value.trim();
-    if (!field || !title) return;
+  function add(title: string): Promise<boolean> | null {
     const length = [...title].length;
-    if (length > TITLE_MAX) {
-      setNotice({ text: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` });
-      return;
-    }
-    field.value = "";
-    if (!(await list.add({ title, ...(tag && { tags: [tag] }) })) && field.value === "") field.value = title;
+    if (length <= TITLE_MAX) return list.add({ title, ...(tag && { tags: [tag] }) });
+    setNotice({ text: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` });
+    return null;
   }
 
   return (
@@ -120,9 +116,23 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
         <span className="who">
           <Words text={person.name} />
         </span>
-        <button type="button" className="link" onClick={() => void leave()}>
+        <button type="button" className="link" onClick={() => (unsaved.size > 0 ? setLeaving(true) : void leave())}>
           Sign out
         </button>
+        {isLeaving && (
+          <Confirm
+            title="Discard your changes?"
+            keep="Keep editing"
+            act="Discard and sign out"
+            onKeep={() => setLeaving(false)}
+            onAct={() => {
+              setLeaving(false);
+              void leave();
+            }}
+          >
+            What you wrote here is not saved yet.
+          </Confirm>
+        )}
       </header>
 
       {isOffline && (
@@ -135,23 +145,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
         {isLate && !isOffline && "Changes from other devices may appear late just now."}
       </p>
 
-      {!isTrash && (
-        <form className="add" onSubmit={(event) => void add(event)}>
-          <input
-            ref={input}
-            name="title"
-            dir="auto"
-            aria-label="New task"
-            placeholder="What do you want to do?"
-            autoComplete="off"
-            // biome-ignore lint/a11y/noAutofocus: the form that had the focus was just removed
-            autoFocus={hasJustSignedIn}
-          />
-          <button type="submit" className="primary">
-            Add
-          </button>
-        </form>
-      )}
+      <NewTask isHidden={isTrash} hasFocus={hasJustSignedIn} onAdd={add} />
 
       <div className="tools">
         <fieldset ref={filters} className="filters" aria-label="Which tasks">

@@ -20,6 +20,7 @@ import { belongs, withPlaced } from "./arrange";
 import { focusRow, isWriting } from "./focus";
 import type { Notice } from "./notice";
 import { UNDO_KEYS, type Undo } from "./undo";
+import { unsaved } from "./unsaved";
 import { explain, type FieldErrors, fieldErrors, isWorthRepeating } from "./words";
 
 interface Shown {
@@ -95,12 +96,13 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
         shownFor.current = wanted;
         const read = new Set(page.tasks.map(({ id }) => id));
         if (!isSame) say(query.q ? foundInWords(page) : "");
-        if (!cursor) onlyEdited.current = new Set([...edited.current].filter((id) => !read.has(id)));
+        const kept = isSame ? edited.current : unsaved; // another list keeps no form without changes
+        if (!cursor) onlyEdited.current = new Set([...kept].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
           // A task whose form is open stays unchanged, even if another version was read meanwhile.
           tasks: cursor
             ? merged(tasks, page.tasks)
-            : withEdited(merged(tasks.filter(isDraft), page.tasks), isSame ? tasks : [], edited.current),
+            : withEdited(merged(tasks.filter(isDraft), page.tasks), tasks, kept),
           next: page.next,
           phase: "ready",
         }));

@@ -1,0 +1,45 @@
+/** The form for a new task. It keeps what was typed while the trash is shown. */
+
+import { type FormEvent, useState } from "react";
+import { useUnsaved } from "./unsaved";
+
+interface Props {
+  readonly isHidden: boolean;
+  readonly hasFocus: boolean; // when it is first shown
+  readonly onAdd: (title: string) => Promise<boolean> | null; // whether the task was stored; `null`: it was not sent
+}
+
+export function NewTask({ isHidden, hasFocus, onAdd }: Props) {
+  const [typed, setTyped] = useState("");
+  useUnsaved("new task", typed.trim() !== "");
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    const title = typed.trim();
+    if (!title) return;
+    const sent = onAdd(title);
+    if (!sent) return;
+    setTyped("");
+    if (!(await sent)) setTyped((now) => now || title);
+  }
+
+  if (isHidden) return null;
+  return (
+    <form className="add" onSubmit={(event) => void submit(event)}>
+      <input
+        name="title"
+        dir="auto"
+        aria-label="New task"
+        placeholder="What do you want to do?"
+        autoComplete="off"
+        value={typed}
+        onChange={(event) => setTyped(event.target.value)}
+        // biome-ignore lint/a11y/noAutofocus: the form that had the focus was just removed
+        autoFocus={hasFocus}
+      />
+      <button type="submit" className="primary">
+        Add
+      </button>
+    </form>
+  );
+}
