@@ -1,10 +1,11 @@
 """The forms of the page keep what a person typed until it is saved or discarded, and say what is wrong with it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Dialog, Page, expect
+from playwright.async_api import Dialog, Page, Route, expect
 
 from tests.support.servers.site import Site, Visitor
 
@@ -31,6 +32,19 @@ async def with_unsaved_notes(page: Page, site: Site) -> Visitor:
     await expect(page.locator(".editor")).to_have_count(0)
     await ann.edit("Milk", Notes="two litres")
     return ann
+
+
+async def add_many(page: Page, site: Site) -> None:
+    """Store 60 tasks, more than a page of the list has."""
+    await page.evaluate(
+        """async (api) => {
+          const {token} = await (await fetch("/api/auth/token")).json();
+          const headers = {authorization: `Bearer ${token}`, "content-type": "application/json"};
+          const operations = [...Array(60).keys()].map((n) => ({op: "create", title: `Alpha ${n}`}));
+          await fetch(`${api}/api/me/tasks/batch`, {method: "POST", headers, body: JSON.stringify({operations})});
+        }""",
+        site.api_url,
+    )
 
 
 async def search_for_another(ann: Visitor) -> None:
@@ -75,15 +89,7 @@ async def test_unsaved_text_stays_in_its_form_when_another_order_has_the_task_on
 ) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Zulu")
-    await page.evaluate(
-        """async (api) => {
-          const {token} = await (await fetch("/api/auth/token")).json();
-          const headers = {authorization: `Bearer ${token}`, "content-type": "application/json"};
-          const operations = [...Array(60).keys()].map((n) => ({op: "create", title: `Alpha ${n}`}));
-          await fetch(`${api}/api/me/tasks/batch`, {method: "POST", headers, body: JSON.stringify({operations})});
-        }""",
-        site.api_url,
-    )
+    await add_many(page, site)
     await page.reload()
     await page.get_by_label("Search").fill("zulu")
     await expect(page.locator(".task")).to_have_count(1)
@@ -123,14 +129,14 @@ async def test_an_edit_that_could_not_be_saved_offline_is_still_there_after_a_se
     site: Site, page: Page
 ) -> None:
     await with_unsaved_notes(page, site)
-    await page.context.set_offline(True)  # noqa: FBT003 - Playwright's parameter
+    await page.context.set_offline(True)
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".editor")).to_contain_text("Not saved. The server cannot be reached")
     await page.get_by_label("Search").fill("bread")
     await expect(page.locator(".banner")).to_contain_text(["You are offline", "cannot be reached"])
 
     async def online() -> None:
-        await page.context.set_offline(False)  # noqa: FBT003 - Playwright's parameter
+        await page.context.set_offline(False)
 
     await shown_for(page, online, "q=bread")
 
@@ -186,3 +192,95 @@ async def test_a_half_typed_new_task_is_still_there_after_a_visit_to_the_trash(
     await ann.show("Open")
 
     await expect(page.get_by_label("New task")).to_have_value("half a thought")
+
+
+async def test_a_half_typed_date_or_time_is_an_error_and_the_due_date_stays(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    await ann.edit("Milk", Due="2027-03-01")
+    await page.locator(".editor").get_by_label("Time of day").fill("10:20")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".editor")).to_have_count(0)
+    writes = list[str]()
+    page.on("request", lambda request: writes.append(request.method) if request.method != "GET" else None)
+    await ann.edit("Milk")
+    due = page.locator(".editor").get_by_role("group", name="Due")
+
+    await due.get_by_label("Time of day").press("Backspace")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(due).to_contain_text("The time is not complete.")
+    await due.get_by_label("Due").press("Backspace")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(due).to_contain_text("The date is not complete.")
+    await expect(due.get_by_label("Due")).to_be_focused()
+    assert writes == []
+
+    await due.get_by_label("Due").fill("2027-03-02")
+    await due.get_by_label("Time of day").fill("10:30")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator(".facts")).to_contain_text("10:30")
+
+
+async def test_escape_asks_before_it_discards_a_half_typed_date(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    await ann.edit("Milk")
+    await page.locator(".editor").get_by_label("Due").press("1")
+
+    await page.keyboard.press("Escape")
+
+    await expect(page.get_by_role("dialog")).to_contain_text("Discard your changes?")
+
+
+async def test_a_refused_save_shows_and_focuses_the_first_wrong_field_on_a_phone(
+    site: Site, page: Page
+) -> None:
+    await page.set_viewport_size({"width": 375, "height": 667})
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    await ann.edit(
+        "Milk", Title="", Tags=", ".join(f"a tag of many letters {number}" for number in range(12))
+    )
+    save = page.get_by_role("button", name="Save", exact=True)
+    await save.scroll_into_view_if_needed()
+    await expect(page.locator(".editor").get_by_label("Title")).not_to_be_in_viewport()
+
+    await save.click()
+
+    await expect(page.locator(".editor").get_by_label("Title")).to_be_focused()
+    await expect(page.get_by_text("The title is empty.")).to_be_in_viewport(ratio=1)
+
+
+async def test_too_many_tags_are_an_error_of_the_list_and_not_of_each_tag(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    await ann.edit("Milk", Tags=",".join(f"tag{number}" for number in range(26)))
+
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+    await expect(page.locator(".editor .field").filter(has_text="Tags")).to_contain_text(
+        "The list of tags must have at most 20 items."
+    )
+
+
+async def test_moving_the_last_loaded_task_down_loads_the_next_page_first(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    await add_many(page, site)
+    await page.reload()
+    held = asyncio.Event()
+
+    async def hold(_: Route) -> None:
+        held.set()
+
+    await page.route("**/tasks?*cursor=*", hold, times=1)
+    await page.get_by_label("Order").select_option("position")
+    await expect(page.locator(".task")).to_have_count(50)
+    title = (await page.locator(".task .title bdi").all_inner_texts())[-1]
+    down = page.get_by_role("button", name=f"Move {title} down")
+    await down.focus()
+    await held.wait()
+
+    await page.keyboard.press("Enter")
+
+    await expect(page.locator(".announcement")).to_have_text(f"“{title}”, position 51 of 60.")
+    await expect(page.locator(".task .title bdi").nth(50)).to_have_text(title)

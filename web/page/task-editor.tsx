@@ -42,6 +42,14 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
     if (message.text || isGone) buttons.current?.scrollIntoView({ block: "nearest" });
   }, [message, isGone]);
 
+  // The first wrong field may be far above the buttons, and its message is below it.
+  useEffect(() => {
+    if (Object.keys(errors).length === 0) return;
+    const wrong = form.current?.querySelector<HTMLElement>("[aria-invalid='true']");
+    wrong?.focus();
+    wrong?.closest(".field")?.scrollIntoView({ block: "nearest" });
+  }, [errors]);
+
   const changes = changesBetween(draftOf(base), draft);
   const hasChanges = Object.keys(changes).length > 0;
   useUnsaved(task.id, hasChanges);
@@ -49,7 +57,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   const set = (change: Partial<Draft>) => setDraft((now) => ({ ...now, ...change }));
 
   async function save() {
-    const wrong = errorsOf(draft);
+    const wrong = { ...errorsOf(draft), ...errorsOfDue(form.current) };
     setErrors(wrong);
     setMessage({ text: "" });
     if (Object.keys(wrong).length > 0 || isBusy) return;
@@ -97,7 +105,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
   }
 
   function leave() {
-    if (hasChanges) setLeaving(true);
+    if (hasChanges || errorsOfDue(form.current).due) setLeaving(true);
     else onClose();
   }
 
@@ -256,4 +264,12 @@ function errorsOf({ title, description }: Draft): FieldErrors {
     ...(length > TITLE_MAX && { title: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` }),
     ...(notes > NOTES_MAX && { description: `The notes have ${notes} characters, and at most ${NOTES_MAX} fit.` }),
   };
+}
+
+/** Returns an error if a date or a time is half typed. Only the browser knows this: the value of such an input is empty. */
+function errorsOfDue(form: HTMLFormElement | null): FieldErrors {
+  const isHalfTyped = (type: string) =>
+    form?.querySelector<HTMLInputElement>(`input[type="${type}"]:enabled`)?.validity.badInput;
+  if (isHalfTyped("date")) return { due: "The date is not complete." };
+  return isHalfTyped("time") ? { due: "The time is not complete." } : {};
 }

@@ -76,9 +76,9 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   /** Puts a task in its place, or takes it off if the list does not show it. */
   const place = (task: Task) => setShown((before) => ({ ...before, tasks: withTask(before, task, selection) }));
 
-  /** Loads the list from its beginning, or with a cursor the page that follows. */
+  /** Loads the list from its beginning, or with a cursor the page that follows. Resolves to what it read, if it did. */
   const load = useCallback(
-    async (cursor?: string, limit?: number) => {
+    async (cursor?: string, limit?: number): Promise<Page | undefined> => {
       loading.current?.abort();
       loading.current = new AbortController();
       const { signal } = loading.current;
@@ -106,8 +106,10 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
           next: page.next,
           phase: "ready",
         }));
+        return page;
       } catch (error) {
         if (!signal.aborted) setShown((before) => ({ ...before, phase: "failed", error }));
+        return undefined;
       } finally {
         if (!signal.aborted) {
           isLoading.current = isLoadingMore.current = false;
@@ -335,12 +337,19 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       if (await takeOff("is still in the trash.", task, send)) say(`“${task.title}” was deleted forever.`);
     },
 
-    /** Moves a task one place up or down in the manual order. */
+    /** Moves a task one place up or down in the manual order. Below the last one the next page of the list is loaded first. */
     async move(task: Task, by: -1 | 1) {
-      const at = shown.tasks.findIndex(({ id }) => id === task.id);
-      const beside = shown.tasks[at + by];
+      let { tasks, next } = shown;
+      const at = tasks.findIndex(({ id }) => id === task.id);
+      if (!tasks[at + by] && by > 0 && next) {
+        const page = await load(next);
+        if (!page) return;
+        tasks = merged(tasks, page.tasks);
+        next = page.next;
+      }
+      const beside = tasks[at + by];
       if (!beside) return say(`“${task.title}” is ${by < 0 ? "the first" : "the last"} one.`);
-      const of = shown.next ? "" : ` of ${shown.tasks.length}`;
+      const of = next ? "" : ` of ${tasks.length}`;
       say(`“${task.title}”, position ${at + by + 1}${of}.`);
       const to = by < 0 ? { before: beside.id } : { after: beside.id };
       const moved = await act(task, "was not moved.", shifted(task.id, by), shifted(task.id, by < 0 ? 1 : -1), () =>

@@ -33,7 +33,9 @@ export function fieldErrors(error: unknown): FieldErrors {
   if (!isProblem(error)) return found;
   for (const { pointer, detail } of error.errors) {
     const field = FIELDS.find((name) => pointer === `/${name}` || pointer.startsWith(`/${name}/`));
-    if (field) found[field] ??= `${LABELS[field]} ${detail}.`;
+    if (!field) continue;
+    const label = pointer === "/tags" ? "The list of tags" : LABELS[field];
+    found[field] ??= `${label} ${detail}.`;
   }
   return found;
 }
