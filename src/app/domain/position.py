@@ -62,7 +62,7 @@ def between(low: Position | None, high: Position | None, now: datetime) -> Posit
 
 
 def spread(count: int, low: Position, high: Position, *, longest: int) -> Sequence[Position] | None:
-    """Return `count` positions between two, with equal gaps; None if they were longer than `longest`."""
+    """Return `count` positions between two, with equal gaps; None if they would be longer than `longest`."""
     if low >= high:
         return None
     for length in range(1, longest):

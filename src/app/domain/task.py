@@ -118,7 +118,7 @@ class NewTask(_Fields):
 
 
 class Keep(Enum):
-    """Marks a field that keeps its value. `None` cannot: it clears a description."""
+    """Marks a field that keeps its value. None cannot mark it: a description of None is a cleared one."""
 
     KEEP = auto()
 

@@ -71,7 +71,7 @@ class Selection:
 
     order: Order = Order.CREATED
     descending: bool = True
-    trashed: bool = False  # only tasks in the trash, or only tasks outside it
+    trashed: bool = False  # True: only tasks in the trash; False: only tasks outside it
     completed: bool | None = None
     priority: Priority | None = None
     tags: tuple[str, ...] | None = None  # keys of tags (`app.domain.tags`): a task must have all

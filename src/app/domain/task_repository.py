@@ -31,7 +31,7 @@ class TaskRepository(Protocol):
         """Return the task."""
 
     async def page(self, limit: int, *, after: Bookmark | None, selection: Selection = NEWEST) -> Page:
-        """Return at most `limit` of the selected tasks, from the first after `after` on.
+        """Return the first selected tasks after a bookmark, at most `limit`.
 
         If they would take more than `PAGE_BYTES`, there are fewer. Tasks and revision are of one snapshot.
         """

@@ -8,8 +8,8 @@ tag have become one tag, the task keeps the first and gets a new version.
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
-from uuid import UUID
 
+from app.domain.changes import FIRST_ID
 from app.domain.identity import UserId
 from app.domain.tags import tag_key
 from app.domain.task import TaskId
@@ -32,7 +32,6 @@ from app.infra.task_rows import columns
 from app.settings.database_address import DatabaseAddress
 
 OWNERS_AT_ONCE: Final = 1000
-FIRST: Final = TaskId(UUID(int=0))
 
 _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY user_id LIMIT $2"
 
@@ -61,7 +60,7 @@ async def _owners(connection: Connection) -> AsyncIterator[UserId]:
 
 
 async def _backfill_owner(connection: Connection, owner: UserId, write: Statement) -> int:
-    total, after = 0, FIRST
+    total, after = 0, TaskId(FIRST_ID)
     while True:
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)

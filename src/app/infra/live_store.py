@@ -159,8 +159,7 @@ def _connections(url: str, ca_file: str | None) -> ConnectionPool:
 def _new_connection(connections: ConnectionPool) -> AbstractConnection:
     """Return a connection that opens itself at its first command.
 
-    The subscription client of redis-py is not used: it subscribes again without a report, and messages that
-    were published in between are lost.
+    The subscription client of redis-py subscribes again without a report, and messages in between are lost.
     """
     return connections.make_connection()  # type: ignore[no-any-return,no-untyped-call]  # redis-py's
 

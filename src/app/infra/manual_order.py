@@ -34,10 +34,9 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
 
 
 async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
-    """Return the positions, or raise the reason for a refusal.
+    """Return the positions of the task to move, its target and the neighbour, or raise the reason to refuse.
 
-    They are those of the task to move, of its target (the task beside which it goes), and of the target's
-    neighbour on the side to which it goes.
+    The target is the task beside which it moves. The neighbour is on the other side of the new place.
     """
     statement = manual_order.BEFORE if move.before else manual_order.AFTER
     (seen,) = await session.rows(statement, task_id=move.task_id, beside=move.beside)

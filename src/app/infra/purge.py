@@ -81,12 +81,12 @@ async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
                 deleted = await connection.fetch(_DELETE_TASKS, owners, before)
                 await connection.execute("SET LOCAL ROLE NONE")
                 for row in deleted:
-                    await _finish(connection, row["user_id"], row["ids"])
+                    await _write_tombstones(connection, row["user_id"], row["ids"])
             total += sum(len(row["ids"]) for row in deleted)
 
 
-async def _finish(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
-    """Write tombstones, and delete stored responses that show deleted tasks, within both walls."""
+async def _write_tombstones(connection: Connection, owner: UserId, ids: list[TaskId]) -> None:
+    """Write tombstones, and empty the stored responses that show deleted tasks, within both walls."""
     transaction = OwnerSession(Transaction(connection), owner=owner)
     for begin in range(0, len(ids), PIECE):
         piece = ids[begin : begin + PIECE]

@@ -88,15 +88,13 @@ class TaskRow(OwnedRow):
     due_whole_day: Mapped[bool] = mapped_column(server_default=text("false"))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)
-    tag_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)  # `domain.tags.tag_key`
+    tag_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)  # `tag_key`
     position: Mapped[str] = mapped_column(Text(collation="C"))
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     completed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))
     trashed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))  # None: not in the trash
-    title_key: Mapped[str] = mapped_column(
-        Text(collation="C"), server_default=EMPTY_TEXT
-    )  # `domain.text.sort_key`
-    title_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)  # `domain.text.searchable`
+    title_key: Mapped[str] = mapped_column(Text(collation="C"), server_default=EMPTY_TEXT)  # `sort_key`
+    title_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)  # `searchable`
     description_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
     # The owner's revision of the last write; 0: written before migration 0007.
     revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

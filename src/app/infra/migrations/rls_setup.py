@@ -1,8 +1,8 @@
 """Repairs row-level security: creates missing roles, policies, grants and views.
 
-Migrations create them once. `app migrate` calls `repair_row_security` afterwards, so that a database that was
-restored or changed by hand ends up like a migrated one. Roles belong to the whole cluster: an existing role
-is used as it is (and refused if it could bypass a policy), and no role is ever dropped.
+Migrations create them once. `app migrate` repairs them afterwards, for databases that were restored or
+changed by hand. Roles belong to the whole cluster: an existing role is used as it is (and refused if it could
+bypass a policy), and no role is ever dropped.
 """
 
 from collections.abc import Collection

@@ -53,10 +53,9 @@ async def upgrade(
 ) -> list[str]:
     """Apply and return the waiting migrations, and repair row-level security. `report` gets each repair.
 
-    All of it is one transaction, except the backfill of derived columns, which runs in slices: before
-    migration 0006 if there are older rows, and at the end if `derive` is set.
-
-    Two calls at once are safe: the second one waits for the first, and finds nothing to do.
+    All of it is one transaction, except the backfill of derived columns: it runs before migration 0006 if
+    there are older rows, and at the end if `derive` is set. Of two calls at once, the second waits for the
+    first, and finds nothing to do.
     """
     before = await waiting(address)
     revisions = {each.partition(":")[0] for each in before}

@@ -129,8 +129,8 @@ async def connect(
                 raise
         else:
             _keep_alive(connection)
-            if address.pooled:
-                _keep_jit_unset(connection)
+            if address.pooled:  # keep the driver from SETting `jit`; it has no option for that
+                connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
             return connection
         await asyncio.sleep(pause)
         pause *= 2
@@ -144,11 +144,6 @@ def _keep_alive(connection: Connection) -> None:
     for name, value in KEEPALIVE.items():
         if hasattr(socket, name):  # all three on Linux
             opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _keep_jit_unset(connection: Connection) -> None:
-    """Keep the driver from SETting `jit` when it first meets a type. The driver has no option for that."""
-    connection._server_caps = connection._server_caps._replace(jit=False)  # type: ignore[attr-defined]  # noqa: SLF001 - stubs leave it out
 
 
 def driver_arguments(

@@ -2,8 +2,8 @@
 
 A transaction pooler (PgBouncer, Supavisor, Neon's) gives each transaction any of its server connections. A
 SET would stay on that connection and affect other clients, so behind a pooler nothing is SET. A prepared
-statement could be missing on the next server connection, or belong to another client. Only a pooler that
-tracks prepared statements prevents that; the first connection tests whether it does.
+statement could be missing there, or belong to another client, unless the pooler tracks prepared statements:
+the first connection tests that.
 
 `pgbouncer=true` in the address announces a pooler. Without it the first connection detects one: the
 cancellation key (BackendKeyData) of PostgreSQL has the id of the server process, and that of a pooler does
@@ -27,9 +27,9 @@ SETTINGS_ARRIVED: Final = "current_setting('plan_cache_mode') = 'force_generic_p
 def session_settings(statement_timeout: float | None) -> dict[str, str]:
     """Return the settings of a session. Connections of a pooler get none.
 
-    - The server ends a statement at its time limit, or a transaction that is idle for too long.
-    - A prepared statement is planned once. PostgreSQL would plan a list each time, because it assumes that an
-      unknown LIMIT is a tenth of all rows.
+    The server ends a statement at its time limit, and a transaction that is idle for as long. A prepared
+    statement is planned once: PostgreSQL would plan a list each time, because it assumes that an unknown
+    LIMIT is a tenth of all rows.
     """
     settings = {"plan_cache_mode": "force_generic_plan"}
     if statement_timeout is not None:
@@ -108,8 +108,8 @@ class Connector:
     async def _connect_to_session(self) -> "Connection | None":
         """Open a connection with our settings. Return None if it is a pooler's, where nothing may be SET.
 
-        The start-up message carries the settings, which costs no round trip. A pooler refuses or drops them,
-        so the first connection checks them. If they do not arrive, each connection SETs its own.
+        The start-up message carries the settings, which costs no round trip. A pooler refuses or drops it, so
+        the first connection checks them. If they do not arrive, each connection SETs its own.
         """
         connection = None
         if self._sets_at_startup is not False:

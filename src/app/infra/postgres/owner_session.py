@@ -1,7 +1,6 @@
 """Sessions for exactly one owner, with a deadline and a limit of concurrent statements.
 
-A person runs a limited number of statements at once. Further statements wait in that person's own queue, so
-nobody can hold every connection of the pool.
+A person's further statements wait in that person's own queue, so nobody can hold every connection.
 """
 
 import asyncio

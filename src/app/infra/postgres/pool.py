@@ -319,12 +319,10 @@ class Checkout:
             await self._check_on(connection, asyncio.get_running_loop().time() + CHECK_TIMEOUT)
 
     async def _check_on(self, connection: Connection, until: float) -> None:
-        error: BaseException | None = None
         try:
             async with asyncio.timeout_at(until):
                 await self.wall.check(connection)
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
+        except BaseException as error:
             self.release(connection, error)
+            raise
+        self.release(connection)

@@ -1,7 +1,7 @@
 """Checks row-level security again while the service runs.
 
-A check runs before the first statement, after an error that a missing table, view or right may explain, and
-once in each minute in which statements run. It never runs on its own: a suspended database stays suspended.
+It checks before the first statement, after an error that a missing table, view or right may explain, and once
+in each minute in which statements run. So a suspended database stays suspended.
 """
 
 import asyncio

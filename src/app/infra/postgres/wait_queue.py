@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """A place in the queue. Places compare by their time."""
 
     at: float  # the time of joining plus the delay: seconds on the loop's clock
-    number: int  # how many requests joined before; no two places have the same
+    number: int  # how many requests joined before: different for each place
     delay: float  # seconds
     turn: Turn
 

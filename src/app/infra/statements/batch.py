@@ -1,7 +1,7 @@
 """The statements of a batch, without a key and with one, and the SELECT that reads why it was not done.
 
-A statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and
-computes the new rows (`next`) before it writes any. So it does all operations or none.
+A statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and computes
+all new rows (`next_tasks`) before it writes any. So it does all operations or none.
 """
 
 from typing import Any, Final
@@ -109,16 +109,16 @@ def _changed_tasks(given: sa.Subquery, held: sa.CTE) -> sa.Select[Any]:
 def _created_tasks(given: sa.Subquery, held: sa.CTE) -> sa.Select[Any]:
     row: dict[str, sa.ColumnElement[Any]] = {"id": given.c.id} | {c.name: given.c[c.name] for c in COLUMNS}
     row |= {"user_id": OWNER, "trashed_at": sa.null().cast(TASKS.c.trashed_at.type)}
-    row["revision"] = held.c.revision  # not stored: `_writes` sets the next revision
+    row["revision"] = held.c.revision  # not stored: `_write_next` sets the next revision
     row = {c.name: row[c.name] for c in TASKS.c} | _kind_and_place(given) | {"differs": true()}
     return row_of(row).where(given.c.kind == constant("create"), held.c.revision.is_not(None))
 
 
-def _room() -> sa.ColumnElement[bool]:
+def _has_room() -> sa.ColumnElement[bool]:
     return or_(CREATED < ONE, OWNERS.c.tasks + CREATED <= TASKS_MAX)
 
 
-def _next(held: sa.CTE) -> tuple[sa.CTE, sa.ColumnElement[bool], sa.ColumnElement[int]]:
+def _compute_next(held: sa.CTE) -> tuple[sa.CTE, sa.ColumnElement[bool], sa.ColumnElement[int]]:
     """Return the new rows with their JSON, whether each operation has one, and 1 if any differs, else 0."""
     # When PostgreSQL plans, it does not know these two limits, and expects that each keeps a tenth of the
     # rows: of the 100 rows that it expects from JSON, one. So it looks up each task, and does not read all
@@ -133,7 +133,7 @@ def _next(held: sa.CTE) -> tuple[sa.CTE, sa.ColumnElement[bool], sa.ColumnElemen
     return next_tasks, met.scalar_subquery() == COUNT, func.least(changed, ONE)
 
 
-def _writes(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
+def _write_next(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
     """Return the parts that write the new rows, if they are counted."""
     names = (*CHANGEABLE, "completed_at", "trashed_at", "version", "updated_at")
     updated = (
@@ -154,19 +154,19 @@ def _writes(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
 
 
 def _apply() -> Statement:
-    held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _room()).with_for_update().cte("held")
-    next_tasks, all_of_them, changed = _next(held)
+    held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _has_room()).with_for_update().cte("held")
+    next_tasks, all_of_them, changed = _compute_next(held)
     counts = {"revision": OWNERS.c.revision + changed, "tasks": OWNERS.c.tasks + CREATED}
     counted = update_owner(counts, all_of_them)
     is_done = sa.exists(select(counted.c.revision)).label("done")
     result = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, is_done)
-    return compile_sql(result.add_cte(*_writes(next_tasks, counted)))
+    return compile_sql(result.add_cte(*_write_next(next_tasks, counted)))
 
 
 def _apply_keyed() -> Statement:
     response = keyed_writes.read_stored()
-    held = keyed_writes.hold_owner(response, _room())
-    next_tasks, all_of_them, changed = _next(held)
+    held = keyed_writes.hold_owner(response, _has_room())
+    next_tasks, all_of_them, changed = _compute_next(held)
     nothing = literal_column("''::bytea", sa.LargeBinary)
     texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, next_tasks.c.place
     parts = func.string_agg(texts[place].concat(next_tasks.c.json), aggregate_order_by(nothing, place))
@@ -178,7 +178,7 @@ def _apply_keyed() -> Statement:
     stored = keyed_writes.store(held, whole, whole.c.body, whole.c.task_ids, None, all_of_them)
     counted = keyed_writes.count_stored(stored, changed, CREATED)
     size = select(func.octet_length(whole.c.body)).scalar_subquery()
-    return keyed_writes.result_of(next_tasks, size, counted, response, *_writes(next_tasks, counted))
+    return keyed_writes.result_of(next_tasks, size, counted, response, *_write_next(next_tasks, counted))
 
 
 APPLY: Final = _apply()

@@ -1,11 +1,12 @@
 """Writes under an idempotency key: one statement claims the key, does the work and stores the response.
 
-A statement reads the stored response first. If there is one, nothing else happens, and it is returned.
-Otherwise the statement locks the owner's row, so a second request under the key waits there. Then it
-computes the tasks as they will be (`next_tasks`) and their JSON, and stores the response, if the quota has
-room for it. All other writes depend on that part. After its wait, the second request has a snapshot that is
-too old to show the first response. But its INSERT conflicts with that response, so nothing is stored or done,
-and the caller reads the response.
+A statement reads the stored response first. If there is one, it returns that and does nothing else. Otherwise
+it locks the owner's row, computes the tasks as they will be (`next_tasks`) and their JSON, and stores the
+response, if the quota has room for it. All other writes depend on that part.
+
+A second request under the key waits for the owner's row. Then its snapshot is too old to show the first
+response, but its INSERT conflicts with that response. So it stores and does nothing, and the caller reads the
+response.
 """
 
 from collections.abc import Mapping
@@ -61,8 +62,8 @@ STORED: Final = ("fingerprint", "status", "headers", "body")
 def read_stored() -> sa.CTE:
     """Return the part that reads the response under the key, if it has not expired.
 
-    The ORDER BY makes PostgreSQL use the primary key. With `=` it may choose the index on `kept_at`, which is
-    good for few responses, and read all responses of the owner.
+    The ORDER BY makes PostgreSQL use the primary key. With `=` it may choose the index on `kept_at`, and read
+    all responses of the owner.
     """
     place, key = tuple_(RESPONSES.c.route, RESPONSES.c.key), tuple_(*map(value_of_response, ("route", "key")))
     from_there = select(RESPONSES).where(*owner_scope(RESPONSES), place >= key)
@@ -96,9 +97,9 @@ def store(
     headers: sa.ColumnElement[Any] | None = None,
     *conditions: sa.ColumnElement[bool],
 ) -> sa.CTE:
-    """Return the part that stores the response. It returns its size, or no row: then nothing may be done.
+    """Return the part that stores the response, in place of an old one under the key.
 
-    It replaces an old response under the key.
+    It returns the size of the response, or no row: then nothing may be done.
     """
     values = {c.name: value_of_response(c.name) for c in RESPONSES.c if c.name != "user_id"}
     values |= {"body": body, "task_ids": task_ids}

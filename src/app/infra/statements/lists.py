@@ -110,10 +110,8 @@ def page_of(shape: Shape) -> Statement:
     """Return the statement of a shape. It has one row: the page, and where the next page begins.
 
     If the page has more than PAGE_BYTES, `shown` is `TOO_LARGE`. If a task takes more than its share of
-    READ_MAX, `shown` has NULL in its place, and PostgreSQL does not read its text. In both cases the caller
-    reads again, with fewer tasks.
-
-    A filter by `completed` is part of the template, so that even a generic plan uses the right index.
+    READ_MAX, `shown` has NULL in its place. In both cases the caller reads again, with fewer tasks. A filter
+    by `completed` is part of the template, so that even a generic plan uses the right index.
     """
     filters = _filters_of(shape)
     completed = tuple(name for name in shape.conditions if name == "completed")

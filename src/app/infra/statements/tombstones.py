@@ -1,6 +1,6 @@
 """Tombstones: rows that tell clients which tasks were deleted permanently.
 
-They live 90 days, and there are at most 10,000 an owner. Each permanent deletion drops some old ones, and
+They are kept for 90 days, at most 10,000 for one owner. Each permanent deletion drops some old ones, and
 raises the owner's floor to the last of them.
 """
 
@@ -36,8 +36,8 @@ def drop_old(new: sa.ColumnElement[int], *conditions: sa.ColumnElement[bool]) ->
     The owner's row must be locked, and must not have changed since the statement began.
     """
     place, mine = (ENDED.c.revision, ENDED.c.id), owner_scope(ENDED)
-    there = select(OWNERS.c.tombstones).where(*owner_scope(OWNERS)).scalar_subquery()
-    too_many = there + new > number(TOMBSTONES_MAX)
+    stored = select(OWNERS.c.tombstones).where(*owner_scope(OWNERS)).scalar_subquery()
+    too_many = stored + new > number(TOMBSTONES_MAX)
     oldest = select(ENDED.c.ended_at).where(*mine).order_by(*place).limit(ONE).scalar_subquery()
     too_old_since = func.now() - _AGE_MAX
     needed = select(or_(too_many, oldest < too_old_since).label("needed")).cte("needed")
@@ -66,7 +66,7 @@ def counts_after(dropped: sa.CTE, new: sa.ColumnElement[int]) -> dict[str, Any]:
 
 
 def insert_for(task_id: sa.ColumnElement[Any], counted: sa.CTE) -> Insert:
-    """Return the INSERT of tombstones at the revision that was counted."""
+    """Return the INSERT of tombstones of these tasks at the revision that was counted."""
     values = {"revision": counted.c.revision, "id": task_id}
     return insert_own(ENDED, values, counted.c.revision.is_not(None))
 
