@@ -18,14 +18,7 @@ from app.infra.postgres.connector import connected
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
-from app.infra.statements.backfill import (
-    INCREMENT_REVISION,
-    READ,
-    SLICE,
-    SOURCES,
-    WRITE,
-    WRITE_WITHOUT_REVISION,
-)
+from app.infra.statements import backfill as statements
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
@@ -41,7 +34,7 @@ async def backfill_derived_columns(address: DatabaseAddress, *, stamp: bool = Tr
 
     `stamp`: whether the table has the column `revision`, which migration 0007 adds.
     """
-    write = WRITE if stamp else WRITE_WITHOUT_REVISION
+    write = statements.WRITE if stamp else statements.WRITE_WITHOUT_REVISION
     async with connected(address) as connection:
         return sum([await _backfill_owner(connection, owner, write) async for owner in _owners(connection)])
 
@@ -64,12 +57,12 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
     while True:
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)
-            rows = await own.rows(READ, task_id=after)
+            rows = await own.rows(statements.READ, task_id=after)
             stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
             written = []
             if stale:
                 # This locks the owner's row, so nobody else writes the tasks.
-                (counted,) = await own.rows(INCREMENT_REVISION)
+                (counted,) = await own.rows(statements.INCREMENT_REVISION)
                 written = [
                     await own.one(write, task_id=task_id, revision=counted["revision"], **values)
                     for task_id, values in stale.items()
@@ -77,7 +70,7 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
         total += len(written) - written.count(None)
         if None in written:  # a task was changed after it was read
             continue
-        if len(rows) < SLICE:
+        if len(rows) < statements.SLICE:
             return total
         after = rows[-1]["id"]
 
@@ -85,7 +78,7 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
 def _wrong_columns(row: Row) -> dict[str, Any]:
     """Return the right values of derived columns that are wrong; empty if none are."""
     tags = list({tag_key(tag): tag for tag in reversed(row["tags"])}.values())[::-1]
-    should = {"tags": tags, **columns({name: row[name] for name in SOURCES} | {"tags": tags})}
+    should = {"tags": tags, **columns({name: row[name] for name in statements.SOURCES} | {"tags": tags})}
     if all(row[name] == should[name] for name in ("tags", *DERIVED)):
         return {}
     return {"version": row["version"]} | {name: should[name] for name in ("tags", *DERIVED)}
