@@ -63,7 +63,7 @@ def _python_peer(name: str, *command: str) -> Callable[[Path], list[str]]:
 def _hono(folder: Path) -> list[str]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        raise NotInstalled("Node.js 20 or newer, with npm, is not installed")
+        raise NotInstalled(f"Node.js {NODE_LEAST} or newer, with npm, is not installed")
     version = _run([node, "--version"], "node").strip()
     if int(version.removeprefix("v").partition(".")[0]) < NODE_LEAST:
         raise NotInstalled(f"Node.js is {version}: {NODE_LEAST} or newer is needed")

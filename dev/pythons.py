@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".venv" / "pythons"
 UV = ROOT / ".venv" / "bin" / "uv"
 OLDEST = (3, 11)
-QUIET = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+UV_ENVIRONMENT = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
 WHICH = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
 
 Version = tuple[int, int]
@@ -83,8 +83,8 @@ def environment(name: str, path: Path) -> Path:
 
 
 def uv(*arguments: str) -> None:
-    """Run uv."""
-    subprocess.run([UV, *arguments, "--quiet"], cwd=ROOT, env=QUIET, check=True)  # noqa: S603 - a program of ours
+    """Run uv. It downloads no Python."""
+    subprocess.run([UV, *arguments, "--quiet"], cwd=ROOT, env=UV_ENVIRONMENT, check=True)  # noqa: S603 - a program of ours
 
 
 def _format(versions: Iterable[Version]) -> str:

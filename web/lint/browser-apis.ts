@@ -118,6 +118,7 @@ function dataNames(name: string): string[] {
   return [name.replace(/^Readonly(?=Array|Map|Set)|Constructor$|Of$/g, "")];
 }
 
+/** Returns the paths at which the data may have a member of a class or a namespace. */
 function membersOf(owner: string[], name: string): string[][] {
   return [
     ["api", ...owner, name],
@@ -126,6 +127,7 @@ function membersOf(owner: string[], name: string): string[][] {
   ];
 }
 
+/** Returns the names of the namespaces around a declaration, the outermost first, such as `Intl`. */
 function namespacesOf(node: ts.Node): string[] {
   const found: string[] = [];
   for (let each = node.parent; each; each = each.parent)
@@ -134,6 +136,7 @@ function namespacesOf(node: ts.Node): string[] {
   return found;
 }
 
+/** Returns what the data say about the browsers that have an API; `undefined` if there is nothing at this path. */
 function statementAt(path: string[]): CompatStatement | undefined {
   let at: Features | undefined = data;
   for (const name of path) at = at && Object.hasOwn(at, name) ? (at as Record<string, Identifier>)[name] : undefined;
@@ -151,6 +154,7 @@ function browsersWithout({ support }: CompatStatement): string[] {
   }).map(({ name, version }) => `${name} ${version}`);
 }
 
+/** Returns the version in which a browser got an API; infinity if it has not got the API. */
 const versionOf = (added: unknown): number =>
   typeof added === "string" && /^≤?\d/.test(added)
     ? Number.parseFloat(added.replace("≤", ""))
