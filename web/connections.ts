@@ -4,8 +4,8 @@ import type { IncomingMessage, RequestListener, Server, ServerOptions } from "no
 import { BlockList, isIP, type Socket } from "node:net";
 import { toBits } from "./settings.ts";
 
-const CONNECTIONS_MAX = 2_000;
-const PER_ADDRESS_MAX = 100; // for IPv6 of a network of 64 bits; connections of our own proxies are not counted
+const CONNECTIONS_MAX = 2_000; // of all addresses
+const PER_ADDRESS_MAX = 100; // connections; an IPv6 address counts with its first 64 bits, and our own proxies do not count
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
 
@@ -22,18 +22,19 @@ export const serverOptions: ServerOptions = {
  * sends more. Node emits all requests that a client has sent, even if the client has read no response.
  */
 export function boundPipelines(listener: RequestListener): RequestListener {
-  const underWay = new WeakMap<Socket, number>();
+  const running = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
-    const count = underWay.get(socket) ?? 0;
+    const count = running.get(socket) ?? 0;
     if (count >= PIPELINED_MAX) socket.destroy();
     if (socket.destroyed) return;
-    underWay.set(socket, count + 1);
-    response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    running.set(socket, count + 1);
+    response.once("close", () => running.set(socket, (running.get(socket) ?? 1) - 1));
     listener(request, response);
   };
 }
 
+/** Closes silent connections, those of an address that has too many, and the oldest ones if there are too many in all. */
 export function boundConnections(
   server: Server,
   trustedProxies: readonly string[],

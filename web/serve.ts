@@ -38,6 +38,7 @@ interface ServedAuth extends Auth {
   }>;
 }
 
+/** Waits for the database, makes the tables, and serves until SIGTERM or SIGINT. */
 export async function serve(settings: Settings, create: (database: pg.Pool) => ServedAuth): Promise<void> {
   const database = new pg.Pool({
     connectionString: settings.databaseUrl,
