@@ -175,6 +175,7 @@ def test_any_body_of_256_kb_is_read_or_refused_quickly(text: bytes) -> None:
 
 
 def in_slices(text: bytes, part_max: int = 10**7) -> object:
+    """Read a text as a batch is read: in slices, between which other work runs."""
     return asyncio.run(loads_in_slices(text, TimeSlice().yield_to_others, part_max=part_max))
 
 

@@ -23,6 +23,7 @@ LONG = 0.005  # seconds of one slice
 
 @pytest.fixture(autouse=True)
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End a slice after each piece of work, and continue without a rest."""
     monkeypatch.setattr("app.event_loop.SLICE", 0)
     monkeypatch.setattr("app.event_loop.REST", 0)
 

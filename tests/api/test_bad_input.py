@@ -58,6 +58,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 async def send(person: Person, body: bytes, method: str = "POST", path: str = "", **headers: str) -> Any:
+    """Send a body as JSON, and return the response."""
     headers = {"content-type": "application/json", **headers}
     return await person.ask(method, path, content=body, headers=headers)
 

@@ -13,6 +13,7 @@ PROXY = "10.0.0.1"
 
 
 def request_from(peer: str | None, *forwarded: str, proto: tuple[str, ...] = ()) -> RequestContext:
+    """Make a request from a peer, with these lines of `X-Forwarded-For` and `X-Forwarded-Proto`."""
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
     headers += [(b"x-forwarded-proto", value.encode()) for value in proto]
     return context_with(headers, peer=peer)

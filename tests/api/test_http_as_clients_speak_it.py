@@ -26,6 +26,7 @@ WRITES: dict[str, tuple[str, str, Any]] = {
 
 
 async def write(ann: Person, name: str, task: dict[str, Any], **headers: str) -> httpx.Response:
+    """Send one of `WRITES` to a task, and return the response."""
     method, path, body = WRITES[name]
     content = None if body is None else json.dumps(body)
     if content is not None:

@@ -32,6 +32,7 @@ def request(*messages: dict[str, Any], length: str | None = None) -> tuple[TaskR
 
 
 def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    """Return the ASGI message with a part of a body; `more`: other parts follow."""
     return {"type": "http.request", "body": body, "more_body": more}
 
 

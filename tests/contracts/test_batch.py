@@ -36,7 +36,7 @@ async def everything(mine: TaskRepository) -> Any:
     return read(page), page.revision
 
 
-async def test_added_tasks_are_listed_in_the_requested_order(repository_of: RepositoryOf) -> None:
+async def test_added_tasks_are_returned_in_the_order_of_the_operations(repository_of: RepositoryOf) -> None:
     owner = someone()
     mine = repository_of(owner)
     tasks = [

@@ -206,6 +206,7 @@ async def test_postgresql_and_memory_return_the_same_list_for_any_query(database
 
 
 def a_task(number: int, dice: random.Random) -> Task:
+    """Generate a task."""
     dues = [
         None,
         *map(Due.parse, ("2026-01-01", "2026-01-01T00:00:00Z", "2026-01-02", "2025-12-31T23:30:00Z")),

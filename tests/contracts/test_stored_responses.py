@@ -29,6 +29,7 @@ class Store:
     """Makes repositories of an owner: for any requests, and for a single write with an Idempotency-Key."""
 
     of: Callable[[UserId], TaskRepository]
+    # The time after noon is that of the write.
     keyed: Callable[[UserId, IdempotentRequest, ResponseForm, timedelta, StorageQuota], TaskRepository]
 
     def once(
@@ -40,7 +41,7 @@ class Store:
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest) -> Store:
-    """Both implementations; the last values of a keyed repository are its time after noon and its quota."""
+    """The store in memory, and PostgreSQL."""
     if request.param == "memory":
         store = MemoryStore()
         return Store(

@@ -16,6 +16,7 @@ OWNER = someone()
 
 
 def service_at(minutes: int, repository: MemoryTaskRepository | None = None) -> TaskService:
+    """Return a service whose clock stands so many minutes after noon."""
     return TaskService(repository or MemoryTaskRepository(OWNER), lambda: later(minutes), MANY)
 
 

@@ -91,7 +91,7 @@ class RandomRequest:
 
 
 def values_near(good: bytes) -> st.SearchStrategy[bytes]:
-    """This header value, unchanged or slightly changed, without bytes that a value cannot have."""
+    """Return a strategy: this value, unchanged or slightly changed, without bytes that no header value may have."""
     near = changed(good, st.binary(max_size=4) | st.sampled_from(STRANGE_BYTES))
     return near.map(lambda value: value.translate(None, b"\0\r\n").strip(b" \t"))
 
@@ -101,7 +101,7 @@ PARTS: Final = ("method", "target", "host", "authorization", "fields", "body")
 
 @st.composite
 def requests(draw: st.DrawFn) -> RandomRequest:
-    """A valid request with at most two parts changed."""
+    """Draw a valid request with at most two parts changed."""
     method, path, bodies = draw(st.sampled_from(GOOD))
     changed_parts = draw(st.sets(st.sampled_from(PARTS), max_size=2))
     target, body = path.encode(), b""

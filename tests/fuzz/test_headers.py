@@ -58,28 +58,30 @@ pieces = st.sampled_from(PIECES) | st.binary(max_size=4)
 
 
 def values_near(*good: bytes) -> st.SearchStrategy[bytes]:
-    """One of these values, unchanged or slightly changed, or a random value."""
+    """Return a strategy: one of these values, unchanged or slightly changed, or a random value."""
     return st.sampled_from(good).flatmap(lambda one: changed(one, pieces)) | st.lists(pieces).map(b"".join)
 
 
 def header_lines(name: bytes, *good: bytes) -> st.SearchStrategy[Lines]:
-    """None, one, or several lines of a header."""
+    """Return a strategy: none, one, or several lines of a header."""
     return st.lists(values_near(*good).map(lambda value: (name, value)), max_size=3)
 
 
-@given(headers=header_lines(b"if-match", b'"3"', b"*", b'W/"3", "17" ,"x"', b', "1",'), must=st.booleans())
-@example(headers=[(b"if-match", b'"\xb2"')], must=False)
-@example(headers=[(b"if-match", b'"' + b"9" * 5000 + b'"')], must=False)
-@example(headers=[(b"if-match", b'"9999999999999999999"')], must=False)  # beyond a bigint
+@given(
+    headers=header_lines(b"if-match", b'"3"', b"*", b'W/"3", "17" ,"x"', b', "1",'), required=st.booleans()
+)
+@example(headers=[(b"if-match", b'"\xb2"')], required=False)
+@example(headers=[(b"if-match", b'"' + b"9" * 5000 + b'"')], required=False)
+@example(headers=[(b"if-match", b'"9999999999999999999"')], required=False)  # beyond a bigint
 @effort(400)
-def test_if_match_is_read_as_versions_or_refused(headers: Lines, must: bool) -> None:  # noqa: FBT001 - a case
-    request = task_request(headers=headers, require_if_match=must)
+def test_if_match_is_read_as_versions_or_refused(headers: Lines, required: bool) -> None:  # noqa: FBT001 - a case
+    request = task_request(headers=headers, require_if_match=required)
     errors = ErrorCollector(request)
 
     versions = read_if_match(request, errors)
 
     if not headers:
-        assert isinstance(versions, MissingVersions) if must else versions is None
+        assert isinstance(versions, MissingVersions) if required else versions is None
         assert not errors.has("/If-Match")
         return
     joined = b", ".join(value for _, value in headers)

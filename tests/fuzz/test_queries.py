@@ -34,7 +34,7 @@ GOOD = {
 
 @st.composite
 def queries(draw: st.DrawFn) -> bytes:
-    """A query of valid or almost valid parameters, mostly with the right percent-encoding."""
+    """Draw a query of valid or almost valid parameters, mostly with the right percent-encoding."""
     parts = []
     for name in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=4)):
         value = draw(st.just(GOOD[name]) | changed(GOOD[name], texts))

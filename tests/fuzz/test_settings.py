@@ -51,7 +51,7 @@ OPTIONAL = (
 
 @st.composite
 def environments(draw: st.DrawFn) -> dict[str, str]:
-    """Valid settings, at most two of them changed."""
+    """Draw valid settings, at most two of them changed."""
     absent = draw(st.sets(st.sampled_from(OPTIONAL)))
     if draw(st.booleans()):
         absent.add("NEON_AUTH_URL")  # more often than the others

@@ -25,6 +25,7 @@ class DuplicateMember(Exception):
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members, or raise `DuplicateMember`."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise DuplicateMember
     return dict(pairs)

@@ -28,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 @pytest.fixture
 async def database(server: PostgresServer) -> AsyncIterator[Database]:
+    """The service's pool on the started server."""
     server.start()
     address = DatabaseAddress.parse(server.url)
     await upgrade(address)

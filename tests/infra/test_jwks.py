@@ -332,6 +332,7 @@ async def test_without_any_key_the_set_is_fetched_within_two_seconds_after_the_i
 
 
 async def _bug(_: Fetcher) -> None:
+    """Replaces `Fetcher.fetch` by one with a bug."""
     raise AttributeError("a bug")
 
 

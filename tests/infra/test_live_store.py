@@ -29,6 +29,7 @@ ANN, BOB = someone("ann"), someone("bob")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A Valkey or Redis."""
     with store_in(tmp_path_factory.mktemp("store")) as store:
         yield store
 

@@ -44,6 +44,7 @@ Operation = Callable[[NeonTaskRepository, Task], Awaitable[object]]
 
 
 def change(task: Task) -> Change:
+    """Return a change that gives the task another title each time."""
     return Change(task.id, TaskChanges(title=f"{perf_counter_ns()}"))
 
 

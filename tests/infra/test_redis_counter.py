@@ -20,6 +20,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
+    """A Valkey or Redis."""
     with store_in(tmp_path) as store:
         yield store
 

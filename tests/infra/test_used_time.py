@@ -27,6 +27,7 @@ class Clock:
 
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let the event loop read this clock."""
     clock = Clock()
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock.now)
     return clock

@@ -23,11 +23,13 @@ TOKEN = ChangesToken.after_revision(7)
 
 @pytest.fixture
 def marks() -> ChangeMarks:
+    """The shared memory through which the hubs of processes announce changes to each other."""
     return ChangeMarks(is_shared=True)
 
 
 @pytest.fixture
 async def hub(marks: ChangeMarks) -> AsyncIterator[Hub]:
+    """The hub of one process. `Hub(marks)` in a test is that of another process."""
     hub = Hub(marks)
     yield hub
     hub.close()
