@@ -16,7 +16,7 @@ from tests.support.servers.service import Service
 
 PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, within the default limits
 SHORT_PAUSE: Final = 0.02  # seconds
-WINDOWS: Final = 3
+WINDOWS: Final = 3  # measurements at most
 SECONDS: Final = 1.5  # of each half of a window
 QUICK: Final = 0.25  # seconds; a p99 of at most this is fair in any case
 TIMEOUT: Final = 20.0  # seconds that the person waits for one answer

@@ -41,7 +41,7 @@ def request_for(service: Service, path: str, user: str = "") -> bytes:
 def asking(
     service: Service, times: int, path: str, user: str = "", *, address: str = ""
 ) -> Iterator[list[socket.socket]]:
-    """Send so many requests at once, each on a connection from `address`, and read no response."""
+    """Send a request on each of `times` connections from `address`, and read no response."""
     with ExitStack() as stack:
         readers = []
         for _ in range(times):

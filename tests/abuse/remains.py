@@ -21,7 +21,7 @@ WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_
 
 @contextmanager
 def nothing_left(service: Service, postgres: PostgresServer, database: str) -> Iterator[None]:
-    """Check that the service and its database use no more after the block than before it."""
+    """Check that the service and its database use hardly more after the block than before it."""
     open_before, held_before = descriptors(service), memory(service)
     yield
     running = eventually(lambda: int(postgres.query(ACTIVE, database)), 0, STATEMENTS_WITHIN)

@@ -21,8 +21,8 @@ from tests.support.servers.service import Service, app, serving
 
 pytestmark = pytest.mark.server
 
-IDLE = 2_000
-KEEP_ALIVE = 1_100
+IDLE = 2_000  # connections that send nothing
+KEEP_ALIVE = 1_100  # connections that send one request and stay open
 UNFINISHED = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + b"a" * 15_000
 
 

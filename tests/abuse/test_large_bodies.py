@@ -32,7 +32,7 @@ PEOPLE = 16
 
 @contextmanager
 def sending(service: Service, times: int, path: str, user: str) -> Iterator[list[socket.socket]]:
-    """Send all but the end of so many bodies, and keep the connections open."""
+    """Send all but the end of a body on each of `times` connections, and keep these open."""
     head = (
         f"POST /api/me/tasks{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {service.token(user)}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n"

@@ -18,7 +18,7 @@ from tests.support.servers.service import serving
 pytestmark = pytest.mark.server
 
 ROUNDS = 20
-AT_ONCE = 100
+AT_ONCE = 100  # requests in each round, sent without waiting for a response
 OPTIONS = b"OPTIONS /api/me/tasks HTTP/1.1\r\nHost: localhost\r\n\r\n"
 COUNT = "taskward_http_request_duration_seconds_count"
 

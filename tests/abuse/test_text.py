@@ -19,7 +19,7 @@ from tests.support.servers.service import Service
 
 pytestmark = [pytest.mark.server, pytest.mark.quiet]
 
-ROUNDS = 4
+ROUNDS = 4  # measurements at most, or requests of one body
 FAIR_P99 = 0.1  # seconds; a p99 of at most this is fair in any case
 JSON = {"content-type": "application/json"}
 

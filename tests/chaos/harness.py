@@ -23,7 +23,7 @@ from tests.support.people import TRUST
 from tests.support.servers.service import Service, serving
 from tests.support.waiting import wait_until
 
-PEOPLE: Final = 8
+PEOPLE: Final = 8  # who send requests at the same time
 WARM: Final = 5  # requests of each person that warm up a new process
 BEFORE: Final = 1.0  # seconds of work before the fault
 AFTER: Final = 1.5  # seconds of work after it

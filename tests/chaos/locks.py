@@ -12,7 +12,7 @@ HELD = "SELECT count(*) FROM pg_locks WHERE granted AND relation = 'tasks'::regc
 
 @contextmanager
 def locked(harness: Harness, mode: str, seconds: float) -> Iterator[None]:
-    """Lock the table of tasks for so many seconds: `SHARE` blocks writes, `ACCESS EXCLUSIVE` blocks reads too."""
+    """Lock the table of tasks for `seconds`. The mode `SHARE` blocks writes, `ACCESS EXCLUSIVE` blocks reads too."""
     name = mode.title().replace(" ", "")
     holding = threading.Thread(
         target=harness.sql,

@@ -113,7 +113,7 @@ class Client:
         return answer
 
     def close(self) -> None:
-        """End its connections."""
+        """End the client's connections."""
         self._http.close()
 
 
@@ -131,7 +131,7 @@ class RealClient:
         return self._real.ask(method, f"{self._url}{path}", body, all_headers)
 
     def close(self) -> None:
-        """End its connections."""
+        """End the client's connections."""
         self._real.close()
 
 

@@ -358,7 +358,8 @@ async def test_a_page_with_a_render_error_shows_the_typed_text_and_can_be_reload
     too_long = "half a thought" * 20
     await page.get_by_label("New task").fill(too_long)
     await ann.edit("Call home", Notes="a long story")
-    await page.evaluate(  # 10000: the notice, which is outside the rows, sets a timer of so many milliseconds
+    # A timer of 10,000 ms is that of the notice, which is outside the rows.
+    await page.evaluate(
         """() => {
           const wait = window.setTimeout;
           window.setTimeout = (run, time, ...rest) => {

@@ -20,7 +20,7 @@ from tests.support.servers.service import Service, serving
 
 pytestmark = pytest.mark.server
 
-TRIES = 30
+TRIES = 30  # requests of each client, since a race would lose only some responses
 BODY = b'{"title": "' + b"x" * 5_000_000 + b'"}'
 PIECES = [BODY[begin : begin + 65536] for begin in range(0, len(BODY), 65536)]
 FETCH = """

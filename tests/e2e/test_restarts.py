@@ -55,7 +55,7 @@ def is_ready(service: Service) -> bool:
 
 
 def stopped(process: Process, seconds: float = PATIENCE) -> bool:
-    """Wait for the end of a process, at most so many seconds. Return whether it has ended."""
+    """Wait at most `seconds` for the end of a process. Return whether it has ended."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

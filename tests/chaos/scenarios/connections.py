@@ -1,4 +1,4 @@
-"""Connections that send nothing, and connections whose readers do not read."""
+"""Connections that send nothing, and clients that do not read responses."""
 
 import time
 from typing import Final

@@ -37,6 +37,6 @@ def endurance(harness: Harness) -> None:
 
 
 def wait_for(load: Load, count: int) -> None:
-    """Wait until there are so many responses."""
+    """Wait until `count` responses have arrived."""
     while load.count < count:
         time.sleep(0.05)

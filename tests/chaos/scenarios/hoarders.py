@@ -11,8 +11,8 @@ from tests.chaos.harness import Harness, token
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 
-TASKS = 50
-BATCHES = 60
+TASKS = 50  # in each batch
+BATCHES = 60  # more than fit into `BYTES_MAX`
 BYTES_MAX = 32 * 1024 * 1024  # bytes
 
 

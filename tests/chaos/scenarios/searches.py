@@ -9,8 +9,8 @@ from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.connections import figures_of_others
 
-AT_ONCE = 24
-SECONDS = 5.0
+AT_ONCE = 24  # requests
+SECONDS = 5.0  # of searching
 LASTING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE state = 'active' AND query_start < now() - interval '1.5 s' AND backend_type = 'client backend'

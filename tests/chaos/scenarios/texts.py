@@ -12,7 +12,7 @@ from tests.chaos.scenario import scenario
 MARKS = "\u0301\u0327" * 60_000
 SLOWEST_LETTER = "a" + MARKS[:30]  # to validate
 DESCRIPTION = SLOWEST_LETTER * 319  # 9,889 characters; 10,000 are allowed
-ROUNDS = 5
+ROUNDS = 5  # requests of each kind
 
 
 @scenario(

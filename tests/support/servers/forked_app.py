@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).parents[3]
 READ_AT_START: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_", "TZ", "LANGUAGE")
 """Prefixes of variables that an interpreter or a library reads before `app` runs."""
 READ_AT_IMPORT: Final = ("app.main", "prometheus_client", "opentelemetry.sdk")
-"""Modules that read the environment when they are imported. So each fork must import them itself."""
+"""Modules that read the environment when they are imported, so only a fork may import them."""
 MODULES: Final = (
     *(f"app.cli.{verb}" for verb in ("serve", "migrate", "purge", "openapi", "token")),
     "app.composition",
