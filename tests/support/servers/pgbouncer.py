@@ -64,7 +64,7 @@ class PgBouncer:
             "[pgbouncer]\npool_mode = transaction\nauth_type = plain\n"
             f"auth_file = {folder / 'users.txt'}\nlisten_addr = 127.0.0.1\nlisten_port = {self._port}\n"
             f"unix_socket_dir =\ndefault_pool_size = {server_connections}\nmax_client_conn = 200\n"
-            + "".join(f"{name} = {value}\n" for name, value in settings.items())
+            + "".join(f"{setting} = {value}\n" for setting, value in settings.items())
         )
         if self._user is not None:
             for place in (folder, *folder.iterdir()):
