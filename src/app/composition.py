@@ -24,13 +24,7 @@ from app.api.middleware.response_headers import PROBLEMS_PATH, Cors
 from app.api.middleware.telemetry import Telemetry
 from app.api.openapi import document as openapi
 from app.api.problem_pages import PROBLEM_HANDLERS
-from app.api.problems import (
-    InvalidRequest,
-    on_domain_error,
-    on_http_error,
-    on_invalid_request,
-    on_unexpected,
-)
+from app.api.problems import InvalidRequest, on_domain_error, on_http_error, on_invalid_request, on_unexpected
 from app.api.requests.request import BODIES_OF_ALL, BODIES_OF_ONE
 from app.api.requests.task_bodies import BODY_MAX
 from app.api.tasks import TaskController

@@ -194,11 +194,7 @@ def trash_task(task: Task, *, at: datetime) -> Task:
 
 
 def restore_task(task: Task, *, at: datetime) -> Task:
-    """Restore a task from the trash, as it was.
-
-    Raises:
-        NotInTrash: it is not in the trash.
-    """
+    """Restore a task from the trash, as it was; raise NotInTrash if it is not there."""
     if task.trashed_at is None:
         raise NotInTrash(task.id)
     return _next_version(replace(task, trashed_at=None), at)
@@ -210,11 +206,7 @@ def move_task(task: Task, position: Position, *, at: datetime) -> Task:
 
 
 def require_in_list(task: Task) -> None:
-    """Treat a task in the trash as missing.
-
-    Raises:
-        TaskNotFound: it is in the trash.
-    """
+    """Raise TaskNotFound if a task is in the trash."""
     if task.trashed_at is not None:
         raise TaskNotFound(task.id)
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from random import uniform
 from time import monotonic
 from typing import Final, Literal
@@ -274,9 +275,8 @@ class Hub:
             self._timer.cancel()
 
     def _wake_all(self) -> None:
-        for streams in self._streams.values():
-            for stream in streams:
-                stream.wake()
+        for stream in chain.from_iterable(self._streams.values()):
+            stream.wake()
 
     def _tick(self) -> None:
         """Compare the marks while there are streams. It costs 0.13 ms for 500 streams of 500 people."""
@@ -295,6 +295,5 @@ class Hub:
         if (everyone := self.marks.of_everyone) != self._seen_everyone:
             self._seen_everyone = everyone
             loop = asyncio.get_running_loop()
-            for streams in self._streams.values():
-                for stream in streams:
-                    loop.call_later(uniform(0, SPREAD), stream.mark_changed)  # noqa: S311 - spreads load
+            for stream in chain.from_iterable(self._streams.values()):
+                loop.call_later(uniform(0, SPREAD), stream.mark_changed)  # noqa: S311 - spreads load

@@ -95,11 +95,7 @@ def empty_responses(ids: sa.ColumnElement[Any], patterns: sa.ColumnElement[Any])
     shown = or_(
         RESPONSES.c.task_ids.overlap(ids), and_(RESPONSES.c.task_ids.is_(None), text.like(any_(patterns)))
     )
-    nothing = {
-        "status": number(GONE, sa.SmallInteger),
-        "headers": constant("{}"),
-        "body": constant(""),
-    }
+    nothing = {"status": number(GONE, sa.SmallInteger), "headers": constant("{}"), "body": constant("")}
     return update(RESPONSES).values(nothing).where(*owner_scope(RESPONSES), shown)
 
 

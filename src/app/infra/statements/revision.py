@@ -11,14 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam, literal_column, update
 
-from app.infra.statements.owner_scope import (
-    Statement,
-    compile_sql,
-    insert_own,
-    number,
-    owner_scope,
-    view_of,
-)
+from app.infra.statements.owner_scope import Statement, compile_sql, insert_own, number, owner_scope, view_of
 from app.infra.tables import TaskOwnerRow
 
 OWNERS: Final = view_of(TaskOwnerRow)

@@ -11,14 +11,7 @@ from sqlalchemy import bindparam, delete, func, literal_column, or_, select, tup
 from sqlalchemy.dialects.postgresql import ARRAY, Insert
 
 from app.domain.changes import LAST_ID
-from app.infra.statements.owner_scope import (
-    Statement,
-    compile_sql,
-    insert_own,
-    number,
-    owner_scope,
-    view_of,
-)
+from app.infra.statements.owner_scope import Statement, compile_sql, insert_own, number, owner_scope, view_of
 from app.infra.statements.revision import ONE, OWNERS, update_owner
 from app.infra.tables import EndedTaskRow
 
