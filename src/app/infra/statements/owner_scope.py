@@ -57,9 +57,9 @@ def insert_own(
     *conditions: sa.ColumnElement[bool],
     source: sa.FromClause | None = None,
 ) -> Insert:
-    """Return the INSERT of these values for the owner: for each row of `source` that meets all conditions.
+    """Return the INSERT of the owner's rows: one for each row of `source` that meets the conditions.
 
-    Without `source`, the CTEs that values and conditions name are the source.
+    `values`: the other columns. Without `source`, the CTEs that values and conditions name are the source.
     """
     values = {"user_id": OWNER, **values}
     rows = row_of(values).where(_set_owner(), *conditions)

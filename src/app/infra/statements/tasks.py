@@ -32,17 +32,15 @@ AT: Final = bindparam("at", type_=TASKS.c.updated_at.type)
 ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ALWAYS: Final = sa.true()
-THIS_TASK: Final = (*owner_scope(TASKS), TASKS.c.id == TASK_ID)
+THIS_TASK: Final = (*owner_scope(TASKS), TASKS.c.id == TASK_ID)  # conditions
 SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
 STATE: Final = (*SHOWN, TRASHED.label("trashed"))
 VERSIONS_SKIPPED: Final = 2**20  # for each resync: more than one task gets between a backup and its restore
 RESYNCS_MAX: Final = 1_000  # versions stay below 2**31
 
-NOT_GIVEN: Final = frozenset({"user_id", "id", "trashed_at", "revision"})
-"""Columns of a new task whose values are not parameters of their own."""
-
-GIVEN: Final = {c.name: bindparam(c.name, type_=c.type) for c in TASKS.c if c.name not in NOT_GIVEN}
-"""The values of a new task that are parameters."""
+_NOT_GIVEN: Final = ("user_id", "id", "trashed_at", "revision")
+GIVEN: Final = {c.name: bindparam(c.name, type_=c.type) for c in TASKS.c if c.name not in _NOT_GIVEN}
+"""The columns of a new task whose values are parameters of the same name."""
 
 DERIVED: Final = frozenset({"title_key", "title_words", "description_words", "tag_keys"})
 """Columns that are computed from others. They do not count as a difference."""
@@ -166,7 +164,7 @@ def _write_of(
     conditional: bool,
     differs: sa.ColumnElement[bool] = ALWAYS,
 ) -> Write:
-    """Return the write of these values to one task, if it meets the condition `where` and differs."""
+    """Return the write of these values to one task, if `where` and `differs` are true of the task."""
     meets = and_(*THIS_TASK, where, *expected(conditional), differs)
     change = update(TASKS).values(dict(values)).where(meets)
     act = only_if_counted(change, count_change(exists().where(meets)))
