@@ -22,6 +22,7 @@ TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElemen
 
 @pytest.fixture(scope="module")
 async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """The page and its servers, with tokens of a few seconds: in one state of the page the session has ended."""
     async with site_of(postgres, tmp_path_factory.mktemp("site"), life=TOKEN_LIFETIME) as site:
         with site.api():
             yield site

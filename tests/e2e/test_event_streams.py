@@ -426,8 +426,8 @@ async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_databa
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     with (
-        tcp_proxy(database_url) as wire,
-        serving(environment_for(wire.url, PYTHONPATH=str(ROOT)), tmp_path, under=HURRIED) as service,
+        tcp_proxy(database_url) as proxy,
+        serving(environment_for(proxy.url, PYTHONPATH=str(ROOT)), tmp_path, under=HURRIED) as service,
     ):
         people = [service.headers(someone()) for _ in range(20)]
         ids = []
@@ -435,7 +435,7 @@ async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_databa
             await create(client, service, headers, "one")
             async with event_stream(client, service.url, headers) as stream:
                 ids.append((await stream.until_event("ready")).id)
-        sent_before = len(wire.sent)
+        sent_before = len(proxy.sent)
         for _ in range(2):
             async with AsyncExitStack() as stack:
                 streams = [
@@ -445,4 +445,4 @@ async def test_idle_streams_and_their_reconnects_send_no_statement_to_the_databa
                 for stream in streams:
                     await stream.until(lambda: stream.heartbeats >= 2)  # noqa: B023 - called at once
 
-        assert wire.sent[sent_before:] == []
+        assert proxy.sent[sent_before:] == []

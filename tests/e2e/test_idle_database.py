@@ -25,12 +25,12 @@ def test_health_checks_every_second_send_no_statement_to_the_database(
     database_url: str, tmp_path: Path
 ) -> None:
     with (
-        tcp_proxy(database_url) as wire,
-        serving(environment_for(wire.url), tmp_path) as service,
+        tcp_proxy(database_url) as proxy,
+        serving(environment_for(proxy.url), tmp_path) as service,
         httpx.Client(base_url=service.url, timeout=5) as client,
     ):
         assert client.get("/api/me/tasks", headers=service.headers()).status_code == 200
-        before = len(wire.sent)
+        before = len(proxy.sent)
         assert before > 0
 
         end = time.monotonic() + SECONDS
@@ -39,4 +39,4 @@ def test_health_checks_every_second_send_no_statement_to_the_database(
             assert client.get("/health/ready").status_code == 200
             time.sleep(1)
 
-        assert set(wire.sent[before:]) <= {TERMINATE}
+        assert set(proxy.sent[before:]) <= {TERMINATE}

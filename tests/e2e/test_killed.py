@@ -47,13 +47,13 @@ def test_given_the_service_is_killed_between_commit_and_response_then_the_same_k
         except httpx.TransportError as error:
             unanswered.append(type(error))
 
-    with tcp_proxy(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+    with tcp_proxy(database_url) as proxy, serving(environment_for(proxy.url), tmp_path) as service:
         use_a_key(service, ann)
         assert tasks_of(service, ann) == []
-        wire.drop_confirmations.set()
+        proxy.drop_confirmations.set()
         asking = threading.Thread(target=ask)
         asking.start()
-        assert wire.confirmation_dropped.wait(5)
+        assert proxy.confirmation_dropped.wait(5)
         service.kill()
         asking.join()
 
@@ -72,15 +72,15 @@ def test_given_the_database_connection_is_lost_after_commit_then_503_and_the_sam
     ann = someone()
     answers: list[httpx.Response] = []
 
-    with tcp_proxy(database_url) as wire, serving(environment_for(wire.url), tmp_path) as service:
+    with tcp_proxy(database_url) as proxy, serving(environment_for(proxy.url), tmp_path) as service:
         use_a_key(service, ann)
         assert tasks_of(service, ann) == []
-        wire.drop_confirmations.set()
+        proxy.drop_confirmations.set()
         asking = threading.Thread(target=lambda: answers.append(create(service, ann)))
         asking.start()
-        assert wire.confirmation_dropped.wait(5)
-        wire.drop_confirmations.clear()
-        wire.cut()
+        assert proxy.confirmation_dropped.wait(5)
+        proxy.drop_confirmations.clear()
+        proxy.cut()
         asking.join()
         again = create(service, ann)
 

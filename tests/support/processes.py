@@ -6,7 +6,7 @@ from tests.support.servers.service import Service
 
 
 def workers(service: Service) -> list[psutil.Process]:
-    """Return the processes that answer requests: all children except the one of `multiprocessing`."""
+    """Return the processes that answer requests: all children except the resource tracker of `multiprocessing`."""
     return [
         child
         for child in psutil.Process(service.process.pid).children(recursive=True)

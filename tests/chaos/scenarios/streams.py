@@ -75,21 +75,21 @@ def live_store(harness: Harness) -> None:
 def worker_killed_unannounced(harness: Harness) -> None:
     title, (owner,) = f"committed {uuid4().hex}", new_people(1)
     with ExitStack() as stack:
-        wire = stack.enter_context(tcp_proxy(harness.database_url))
-        service = stack.enter_context(harness.serving(wire.url, {"WEB_CONCURRENCY": "2"}))
+        database_proxy = stack.enter_context(tcp_proxy(harness.database_url))
+        service = stack.enter_context(harness.serving(database_proxy.url, {"WEB_CONCURRENCY": "2"}))
         with harness.under_load(service, after=4.0) as load:
             write(service, owner, "first")  # the next one is a single statement
             stream = opened_stream(harness, stack, service, owner)
             connection, writer = connection_to_another_worker(service, port_of_stream(stream))
             harness.background.run(load.pause())  # the proxy would drop the confirmations of its writes too
             with harness.fault():
-                wire.drop_confirmations.set()
+                database_proxy.drop_confirmations.set()
                 headers = {**service.headers(owner), "idempotency-key": "once"}
                 headers["content-type"] = "application/json"
                 connection.request("POST", "/api/me/tasks", json.dumps({"title": title}), headers)
                 wait_until(lambda: harness.sql(f"SELECT count(*) FROM tasks WHERE title = '{title}'") == "1")
                 writer.kill()
-                wire.drop_confirmations.clear()
+                database_proxy.drop_confirmations.clear()
             harness.background.run(load.resume())
             heard = wait_until(lambda: title in titles(stream))
         harness.promise(
