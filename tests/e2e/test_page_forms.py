@@ -1,11 +1,12 @@
 """The forms of the page keep what a person typed until it is saved or discarded, and say what is wrong with it."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Dialog, Page, Route, expect
+from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from tests.support.servers.site import Site, Visitor
 
@@ -284,3 +285,101 @@ async def test_moving_the_last_loaded_task_down_loads_the_next_page_first(site: 
 
     await expect(page.locator(".announcement")).to_have_text(f"“{title}”, position 51 of 60.")
     await expect(page.locator(".task .title bdi").nth(50)).to_have_text(title)
+
+
+async def test_the_order_is_remembered_after_a_reload(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Alpha", "Zulu")
+    await page.get_by_label("Order").select_option("title")
+    await expect(page.locator(".task .title").first).to_contain_text("Alpha")
+
+    await page.reload()
+
+    await expect(page.locator(".task .title").first).to_contain_text("Alpha")
+    await expect(page.get_by_label("Order")).to_have_value("title")
+
+
+async def test_a_browser_without_storage_still_shows_the_chosen_order(site: Site, page: Page) -> None:
+    await page.add_init_script(
+        "for (const name of ['getItem', 'setItem']) Storage.prototype[name] = () => { throw new Error('no storage'); }"
+    )
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Alpha", "Zulu")
+
+    await page.get_by_label("Order").select_option("title")
+
+    await expect(page.locator(".task .title").first).to_contain_text("Alpha")
+
+
+async def test_a_notice_is_closed_when_its_cause_is_over(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    notice = page.locator(".notice")
+    await page.get_by_label("New task").fill("x" * 300)
+    await page.keyboard.press("Enter")
+    await expect(notice).to_contain_text("300 characters")
+    await ann.add("Bread")
+    await expect(notice).to_be_empty()
+    await page.get_by_label("Search").fill("milk")
+    await expect(page.locator(".task")).to_have_count(1)
+    await page.get_by_label("New task").fill("Hidden one")
+    await page.keyboard.press("Enter")
+    await expect(notice).to_contain_text("This list does not show it.")
+
+    await page.get_by_label("Search").fill("")
+
+    await expect(ann.checkbox("Hidden one")).to_be_visible()
+    await expect(notice).to_be_empty()
+
+
+async def test_ctrl_z_in_the_empty_field_for_a_new_task_undoes_a_deletion(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk")
+    await page.get_by_role("button", name="Delete Milk").click()
+    await expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    await page.get_by_label("New task").focus()
+
+    await page.keyboard.press("Control+z")
+
+    await expect(ann.checkbox("Milk")).to_be_visible()
+    await expect(page.get_by_label("New task")).to_be_focused()
+
+
+async def test_in_another_list_no_announcement_offers_an_undo(site: Site, page: Page) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk", "Bread")
+    said = page.locator(".announcement")
+    await page.get_by_role("button", name="Delete Milk").click()
+    await expect(said).to_have_text("“Milk” is in the trash. Ctrl+Z undoes it.")
+    await page.route("**/tasks?*completed=true*", lambda route: route.abort())
+    await ann.show("Done")
+    await expect(said).to_have_text("")
+
+    await ann.show("Open")
+    answer = asyncio.Event()
+
+    async def answer_later(route: Route) -> None:
+        await answer.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"/tasks/[0-9a-f-]+$"), answer_later, times=1)
+    await page.get_by_role("button", name="Delete Bread").click()
+    await ann.show("All")
+    answer.set()
+
+    await expect(said).to_have_text("“Bread” is in the trash.")
+
+
+async def test_on_a_touch_screen_the_announcement_of_a_deletion_names_no_keys(
+    site: Site, browser: Browser
+) -> None:
+    async with await browser.new_context(has_touch=True, is_mobile=True) as context:
+        page = await context.new_page()
+        ann = await Visitor.signed_up(page, site)
+        await ann.add("Milk")
+
+        await page.get_by_role("button", name="Delete Milk").tap()
+
+        await expect(page.locator(".announcement")).to_have_text(
+            "“Milk” is in the trash. Undo is in its place."
+        )

@@ -6,6 +6,7 @@ import { Words } from "./words";
 export interface Notice {
   readonly title?: string; // of the task that it is about
   readonly text: string; // begins in lower case behind a title
+  readonly cause?: "list" | "new task"; // it is closed before another list is shown, or before a task is added
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 

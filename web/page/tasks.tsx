@@ -25,6 +25,7 @@ const ORDERS = {
   title: "Title",
   "-updated": "Last changed",
 } as const;
+const ORDER_KEY = "taskward-order"; // in localStorage
 const TITLE_MAX = 255; // code points
 const TYPING = 250; // milliseconds after the last letter until a search begins
 const RECONNECTING = 3_000; // milliseconds; a stream can be away for so long while a server is replaced
@@ -40,7 +41,7 @@ interface Props {
 
 export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [filter, setFilter] = useState<Filter>("open");
-  const [order, setOrder] = useState<Order>("-created");
+  const [order, setOrder] = useState(rememberedOrder);
   const [words, setWords] = useState("");
   const [tag, setTag] = useState<string | null>(null);
   const [notice, setNotice] = useState<Notice | null>(null);
@@ -102,10 +103,29 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
     return () => seen.disconnect();
   }, [list.next]);
 
+  function choose(order: Order) {
+    setOrder(order);
+    try {
+      localStorage.setItem(ORDER_KEY, order);
+    } catch {
+      // A browser that stores nothing shows the first order after a reload.
+    }
+  }
+
+  const closeNoticeOf = useCallback(
+    (cause: Notice["cause"]) => setNotice((now) => (now?.cause === cause ? null : now)),
+    [],
+  );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another list is shown
+  useEffect(() => {
+    closeNoticeOf("list");
+  }, [filter, order, query, tag, closeNoticeOf]);
+
   function add(title: string): Promise<boolean> | null {
+    closeNoticeOf("new task");
     const length = [...title].length;
     if (length <= TITLE_MAX) return list.add({ title, ...(tag && { tags: [tag] }) });
-    setNotice({ text: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` });
+    setNotice({ cause: "new task", text: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` });
     return null;
   }
 
@@ -163,7 +183,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
           value={words}
           onChange={(event) => setWords(event.target.value)}
         />
-        <select aria-label="Order" value={order} onChange={(event) => setOrder(event.target.value as Order)}>
+        <select aria-label="Order" value={order} onChange={(event) => choose(event.target.value as Order)}>
           {Object.entries(ORDERS).map(([name, label]) => (
             <option key={name} value={name}>
               {label}
@@ -275,6 +295,17 @@ function selected(filter: Filter, sort: Order, q: string, tag: string | null): L
     ...(q && { q }),
     ...(tag && { tag: [tag] }),
   };
+}
+
+/** Returns the order that was last chosen in this browser. */
+function rememberedOrder(): Order {
+  try {
+    const order = localStorage.getItem(ORDER_KEY) ?? "";
+    if (Object.keys(ORDERS).includes(order)) return order as Order;
+  } catch {
+    // This browser stores nothing.
+  }
+  return "-created";
 }
 
 /** Returns the latest value that did not change for so many milliseconds. */

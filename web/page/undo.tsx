@@ -11,7 +11,9 @@ export interface Undo {
   readonly run: () => void;
 }
 
-export const UNDO_KEYS = navigator.userAgent.includes("Mac") ? "⌘Z" : "Ctrl+Z";
+const UNDO_KEYS = navigator.userAgent.includes("Mac") ? "⌘Z" : "Ctrl+Z";
+/** Says how to undo: on a touch screen, which may have no keyboard, by the button. */
+export const HOW_TO_UNDO = matchMedia("(hover: none)").matches ? "Undo is in its place." : `${UNDO_KEYS} undoes it.`;
 
 interface Props {
   readonly undo: Undo;
@@ -23,7 +25,12 @@ export function UndoRow({ undo, onLastGone }: Props) {
 
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
-      if (!isUndo(event) || isWriting(event.target) || document.querySelector("dialog[open]")) return;
+      if (
+        !isUndo(event) ||
+        (isWriting(event.target) && !isEmptyNewTask(event.target)) ||
+        document.querySelector("dialog[open]")
+      )
+        return;
       event.preventDefault();
       undo.run();
     };
@@ -43,6 +50,10 @@ export function UndoRow({ undo, onLastGone }: Props) {
     </li>
   );
 }
+
+/** In the empty field for a new task there is no text to undo, and the focus is often there. */
+const isEmptyNewTask = (target: EventTarget | null): boolean =>
+  target instanceof HTMLInputElement && target.form?.className === "add" && target.value === "";
 
 function isUndo({ key, code, ctrlKey, metaKey, shiftKey, altKey }: KeyboardEvent): boolean {
   const isZ = key.toLowerCase() === "z" || (code === "KeyZ" && !/^[a-z]$/i.test(key)); // on a Greek keyboard it is "ζ"

@@ -19,7 +19,7 @@ import {
 import { belongs, withPlaced } from "./arrange";
 import { focusRow, isWriting } from "./focus";
 import type { Notice } from "./notice";
-import { UNDO_KEYS, type Undo } from "./undo";
+import { HOW_TO_UNDO, type Undo } from "./undo";
 import { unsaved } from "./unsaved";
 import { explain, type FieldErrors, fieldErrors, isWorthRepeating } from "./words";
 
@@ -51,6 +51,8 @@ interface Messages {
 
 export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messages) {
   const [undo, setUndo] = useState<Undo | null>(null);
+  const latestUndo = useRef(undo); // for `remove` after a request, when `undo` there is old
+  latestUndo.current = undo;
   const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
   const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
@@ -95,7 +97,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
         const isSame = shownFor.current === wanted;
         shownFor.current = wanted;
         const read = new Set(page.tasks.map(({ id }) => id));
-        if (!isSame) say(query.q ? foundInWords(page) : "");
+        if (!isSame && query.q) say(foundInWords(page));
         const kept = isSame ? edited.current : unsaved; // another list keeps no form without changes
         if (!cursor) onlyEdited.current = new Set([...kept].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
@@ -129,9 +131,10 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   useEffect(() => {
     setShown((before) => ({ ...before, phase: before.tasks.length > 0 ? before.phase : "loading" }));
     setUndo(null); // its place was in another list
+    say(""); // it was about another list
     void load();
     return () => loading.current?.abort();
-  }, [load]);
+  }, [load, say]);
 
   useEffect(() => {
     // When the person comes back to this page, it shows what changed in another window or on another device.
@@ -248,12 +251,13 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
         setTasks(without(draft.id));
         place(made);
         if (belongs(made, selection)) say(`“${made.title}” was added.`);
-        else notify({ title: made.title, text: "was added. This list does not show it." });
+        else notify({ title: made.title, text: "was added. This list does not show it.", cause: "list" });
         return true;
       } catch (error) {
         if (key && isProblem(error) && (error.status === 0 || error.status === 503)) unsureKeys.current.set(text, key);
         setTasks(without(draft.id));
-        if (!isOfSession(error)) notify({ title: task.title, text: `was not added. ${explain(error)}` });
+        if (!isOfSession(error))
+          notify({ title: task.title, text: `was not added. ${explain(error)}`, cause: "new task" });
         return false;
       }
     },
@@ -323,7 +327,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       const mine: Undo = { task, after, run: () => void run() };
       const withoutMine = (now: Undo | null) => (now === mine ? null : now);
       setUndo(mine);
-      if (await removed) say(`“${task.title}” is in the trash. ${UNDO_KEYS} undoes it.`);
+      if (await removed) say(`“${task.title}” is in the trash.${latestUndo.current === mine ? ` ${HOW_TO_UNDO}` : ""}`);
       else setUndo(withoutMine);
     },
 
