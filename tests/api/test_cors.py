@@ -36,7 +36,7 @@ async def wildcard_client(database_url: str) -> AsyncIterator[httpx.AsyncClient]
         f"https://{'a' * 63}.previews.example.com",
     ],
 )
-async def test_a_page_of_an_origin_that_matches_the_wildcard_may_send_requests(
+async def test_a_page_of_an_origin_that_is_listed_or_matches_a_wildcard_may_send_requests(
     wildcard_client: httpx.AsyncClient, origin: str
 ) -> None:
     response = await wildcard_client.get("/health", headers={"origin": origin})
@@ -81,7 +81,7 @@ async def test_a_page_of_any_other_origin_may_not_send_requests(
         assert "Origin" in answer.headers["vary"]
 
 
-def preflights(*origins: str | bytes) -> list[dict[str, object]]:
+def log_of_preflights(*origins: str | bytes) -> list[dict[str, object]]:
     """Answer a CORS preflight from each origin, and return the lines that this adds to the log."""
     cors = Cors(["https://app.example.com"])
     with capture_logs() as logged:
@@ -91,7 +91,9 @@ def preflights(*origins: str | bytes) -> list[dict[str, object]]:
 
 
 def test_the_log_names_a_refused_origin_and_the_setting_once() -> None:
-    lines = preflights("https://other.example.com", "https://app.example.com", "https://other.example.com")
+    lines = log_of_preflights(
+        "https://other.example.com", "https://app.example.com", "https://other.example.com"
+    )
 
     assert lines == [
         {
@@ -106,7 +108,7 @@ def test_the_log_names_a_refused_origin_and_the_setting_once() -> None:
 def test_the_log_names_a_hundred_refused_origins_and_no_more() -> None:
     origins = [f"https://{number}.example.com:8443" for number in range(200)]
 
-    assert [line["origin"] for line in preflights(*origins)] == origins[:REPORTED_MAX]
+    assert [line["origin"] for line in log_of_preflights(*origins)] == origins[:REPORTED_MAX]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +116,14 @@ def test_the_log_names_a_hundred_refused_origins_and_no_more() -> None:
     [b"\x9b[31m", b"https://ann@example.com", b"https://a b", b"https://" + b"x" * 300, b"https://", b""],
 )
 def test_the_log_does_not_contain_origins_that_no_browser_sends(origin: bytes) -> None:
-    assert preflights(origin) == []
+    assert log_of_preflights(origin) == []
 
 
 @pytest.mark.parametrize(
     "origin", ["null", "capacitor://localhost", "http://[::1]:3000", "http://127.0.0.1:3000"]
 )
 def test_the_log_names_every_kind_of_origin(origin: str) -> None:
-    assert [line["origin"] for line in preflights(origin)] == [origin]
+    assert [line["origin"] for line in log_of_preflights(origin)] == [origin]
 
 
 async def test_a_preflight_of_another_origin_is_in_the_log_of_the_service(

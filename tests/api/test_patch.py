@@ -78,7 +78,7 @@ async def test_an_invalid_value_is_refused_with_its_place(people: People, patch:
     assert (await ann.ask("GET", task["id"])).json() == task
 
 
-async def test_another_media_type_is_415(people: People) -> None:
+async def test_another_media_type_gets_415(people: People) -> None:
     ann = people.one()
     task = await ann.create()
 

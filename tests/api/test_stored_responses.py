@@ -41,7 +41,7 @@ async def a_person(database_url: str, **settings: str) -> AsyncIterator[Person]:
         yield People(client).one()
 
 
-async def check_fifty_at_once(ann: Person, at_most: int) -> None:
+async def check_fifty_at_once(ann: Person, *, at_most: int) -> None:
     """Create fifty tasks at once, each with its own key, and check that exactly `at_most` are created."""
     keys = [key_header() for _ in range(50)]
 
@@ -69,7 +69,7 @@ async def test_fifty_keys_at_once_reach_the_limit_exactly(
     database_url: str,
 ) -> None:
     async with a_person(database_url, MAX_KEYS="17") as ann:
-        await check_fifty_at_once(ann, 17)
+        await check_fifty_at_once(ann, at_most=17)
 
 
 @pytest.mark.quiet
@@ -79,7 +79,7 @@ async def test_through_a_transaction_pooler_fifty_keys_at_once_reach_the_limit_e
     monkeypatch.setattr(owner_session, "PATIENCE", 30.0)  # long, since the machine may be busy
     with pgbouncer(database_url, tmp_path) as pooler_url:
         async with a_person(f"{pooler_url}?pgbouncer=true", MAX_KEYS="17", REQUEST_TIMEOUT="30") as ann:
-            await check_fifty_at_once(ann, 17)
+            await check_fifty_at_once(ann, at_most=17)
 
 
 async def test_large_stored_responses_at_once_reach_the_limit_exactly(

@@ -20,7 +20,7 @@ def with_default(base: type[DomainError]) -> Iterator[type[DomainError]]:
     "error", [*with_default(RetryLater), *with_default(Unavailable)], ids=lambda error: error.__name__
 )
 def test_an_error_raised_without_retry_after_uses_the_default_of_its_class(error: type[DomainError]) -> None:
-    """If a class sets `retry_after` without `@dataclass`, its `__init__` still uses the default of its base."""
+    """A class that sets `retry_after` needs `@dataclass`. Otherwise its `__init__` has the default of its base."""
     default = inspect.signature(error).parameters["retry_after"].default
 
     assert default == vars(error).get("retry_after", default)

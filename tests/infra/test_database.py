@@ -14,6 +14,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer, free_port
 from tests.support.expected_json import read
 from tests.support.factories import MANY, TaskFactory, someone
+from tests.support.locks import locked
 
 pytestmark = pytest.mark.server
 
@@ -103,16 +104,14 @@ async def test_a_blocked_statement_ends_at_its_deadline_and_others_continue(
     monkeypatch.setattr(database, "_timeout", 0.5)
     mine = NeonTaskRepository(database, owner=someone())
     await mine.page(1, after=None)
-    hold = asyncio.create_task(
-        asyncio.to_thread(server.query, "BEGIN; LOCK TABLE tasks; SELECT pg_sleep(1.5); COMMIT", "taskward")
-    )
-    await asyncio.sleep(0.3)
-    began = time.monotonic()
 
-    with pytest.raises(DatabaseUnavailable):
-        await mine.page(1, after=None)
+    with locked(server, "taskward"):
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await mine.page(1, after=None)
+        took = time.monotonic() - began
+        trouble = await database.trouble()
 
-    assert time.monotonic() - began < 1
-    assert await database.trouble() is None
-    await hold
+    assert took < 1
+    assert trouble is None
     assert read(await mine.page(1, after=None)) == []

@@ -15,6 +15,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.expected_json import read
 from tests.support.factories import MANY, TaskFactory, someone
+from tests.support.locks import locked_owner
 
 pytestmark = pytest.mark.server
 
@@ -59,7 +60,7 @@ async def test_statements_of_one_transaction_commit_together(single: Database) -
     assert await count_tasks(single, ann) == 2
 
 
-async def test_a_refusal_undoes_the_transaction_and_the_connection_is_used_again(single: Database) -> None:
+async def test_an_error_undoes_the_transaction_and_the_connection_is_used_again(single: Database) -> None:
     ann = someone()
     before = await server_process(single)
 
@@ -109,23 +110,21 @@ async def test_two_people_in_one_transaction_still_see_only_their_own_rows(singl
 
 @pytest.mark.quiet
 async def test_a_transaction_past_its_deadline_is_undone_and_frees_its_connection(
-    single: Database, postgres: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+    single: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single, "_timeout", 0.5)
     ann = someone()
     await add_two(single, ann)
-    hold = f"BEGIN; SELECT FROM task_owners WHERE user_id = '{ann}' FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"
-    held = asyncio.create_task(asyncio.to_thread(postgres.query, hold, database_url.rpartition("/")[2]))
-    await asyncio.sleep(0.3)
-    began = time.monotonic()
 
-    with pytest.raises(DatabaseUnavailable):
-        await add_two(single, ann)
+    async with locked_owner(database_url, ann):
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await add_two(single, ann)
+        took = time.monotonic() - began
+        count_while_locked = await count_tasks(single, ann)
 
-    assert time.monotonic() - began < 1
-    assert await count_tasks(single, ann) == 2
-    await held
-    assert await count_tasks(single, ann) == 2
+    assert took < 1
+    assert count_while_locked == await count_tasks(single, ann) == 2
 
 
 async def test_a_transaction_of_a_cancelled_request_is_undone_and_frees_its_connection(
