@@ -208,17 +208,13 @@ const notUnderstood = (status: number, cause?: unknown): Problem =>
     cause,
   );
 
-const signInUnavailable = (status: number, retryAfter: number | null = null, cause?: unknown): Problem =>
-  new Problem(
-    {
-      type: "sign-in-unavailable",
-      status,
-      title: "Sign-in service",
-      detail: "The sign-in service does not answer as it should: try again.",
-      retryAfter,
-    },
-    cause,
-  );
+const signInUnavailable = (
+  status: number,
+  retryAfter: number | null = null,
+  cause?: unknown,
+  detail = "The sign-in service does not answer as it should: try again.",
+): Problem =>
+  new Problem({ type: "sign-in-unavailable", status, title: "Sign-in service", detail, retryAfter }, cause);
 
 /** Makes a problem of a response that is not a success. The response may be HTML, cut off, or empty. */
 function problemOf(answer: Answer): Problem {
@@ -1551,7 +1547,8 @@ async function tokenAt(
   signal: AbortSignal,
   send: typeof fetch = (input, init) => fetch(input, init),
 ): Promise<string | null> {
-  const response = await send(`${address.replace(/\/+$/, "")}/token`, {
+  const url = `${address.replace(/\/+$/, "")}/token`;
+  const response = await send(url, {
     ...UNCACHED,
     ...DIRECT,
     headers: { cookie: headers.get("cookie") ?? "" },
@@ -1560,8 +1557,12 @@ async function tokenAt(
   if (response.status === 401) return null;
   const token = parseObject(await response.text())?.["token"];
   if (response.ok && typeof token === "string") return token;
-  const cause = new Error(`${address} is not the address of Better Auth, or it failed: status ${response.status}`);
-  throw signInUnavailable(response.status, seconds(response.headers.get("x-retry-after")), cause);
+  const { status } = response;
+  const cause = new Error(`${address} is not the address of Better Auth, or it failed: status ${status}`);
+  const retryAfter = seconds(response.headers.get("x-retry-after"));
+  const isElsewhere = status === 404 || response.ok; // Better Auth has this route, and sends a token
+  const hint = `${url} answered ${status}${response.ok ? " without a token" : ""}: is /api/auth missing in \`auth\`?`;
+  throw signInUnavailable(status, retryAfter, cause, isElsewhere ? hint : undefined);
 }
 
 // --------------------------------------------------------------------------------------------------------------- time

@@ -195,6 +195,18 @@ test("a URL that is not Better Auth's is in the cause, with the status", async (
   });
 });
 
+for (const [status, message] of [
+  [404, "http://localhost:3000/token answered 404: is /api/auth missing in `auth`?"],
+  [200, "http://localhost:3000/token answered 200 without a token: is /api/auth missing in `auth`?"],
+  [500, "The sign-in service does not answer as it should: try again."],
+] as const)
+  test(`given \`auth\` without /api/auth, when a page answers ${status}, then the message is "${message}"`, async () => {
+    const options = { auth: "http://localhost:3000", baseUrl: BASE };
+    const api = apiFor(requestOf("ann"), { ...options, fetch: async () => new Response("<html>", { status }) });
+
+    await assert.rejects(api.list(), { type: "sign-in-unavailable", status, message });
+  });
+
 test("a call to an API that does not respond, or stops in the middle of a response, ends in time", async () => {
   const half = new TextEncoder().encode("[");
   const midway = async () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(half) }));
