@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from dev.postgres import PostgresServer
 from tests.support.page_states import TOKEN_LIFETIME, UNTIL_RENEWAL
-from tests.support.servers.site import PASSWORD, Site, Visitor, site_of
+from tests.support.servers.site import PASSWORD, Site, Visitor, ask, site_of
 
 pytestmark = pytest.mark.server
 
@@ -227,6 +227,54 @@ async def test_sign_out_in_one_tab_signs_out_the_other_tab(site: Site, page: Pag
     await other.get_by_role("button", name="Sign out").click()
 
     await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_sign_in_in_one_tab_is_noticed_by_a_tab_that_was_opened_signed_out(
+    site: Site, page: Page
+) -> None:
+    other = await page.context.new_page()
+    await other.goto(site.url)
+    await expect(other.get_by_label("E-mail")).to_be_visible()
+
+    await Visitor.signed_up(page, site)
+
+    await expect(other.get_by_label("New task")).to_be_visible()
+
+
+async def test_a_sign_in_beyond_the_rate_limit_is_told_how_many_seconds_to_wait(
+    site: Site, page: Page
+) -> None:
+    async def refuse(route: Route) -> None:
+        body = {"message": "Too many requests. Please try again later."}
+        await route.fulfill(status=429, json=body, headers={"retry-after": "10", "x-retry-after": "10"})
+
+    await page.route("**/sign-in/email", refuse)
+    await page.goto(site.url)
+    await page.get_by_label("E-mail").fill("ann@example.com")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+
+    await expect(page.get_by_role("alert")).to_have_text("Too many requests. Try again in 10 seconds.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "shown"),
+    [
+        ("de-DE", "Due 1 Mar 2040, 14:30"),
+        ("en-GB", "Due 1 Mar 2040, 14:30"),
+        ("en-US", "Due Mar 1, 2040, 02:30 PM"),
+    ],
+)
+async def test_dates_are_english_as_the_page_is_in_the_order_of_the_persons_english(
+    site: Site, browser: Browser, locale: str, shown: str
+) -> None:
+    async with await browser.new_context(locale=locale, timezone_id="Europe/Berlin") as context:
+        page = await context.new_page()
+        await Visitor.signed_up(page, site)
+        await ask(page, site, "POST", "", {"title": "Tidy up", "due": "2040-03-01T14:30:00+01:00"})
+        await page.reload()
+
+        await expect(page.locator(".task")).to_contain_text(shown)
 
 
 async def test_signing_in_again_in_one_tab_closes_the_sign_in_dialog_in_the_other(

@@ -2,6 +2,7 @@
 
 import { createAuthClient } from "better-auth/client";
 import { Problem } from "../lib";
+import { seconds } from "./words";
 
 export interface Person {
   readonly id: string;
@@ -16,7 +17,18 @@ export interface Credentials {
 
 interface AuthResponse<T> {
   readonly data: T | null;
-  readonly error: { readonly status: number; readonly message?: string | undefined } | null;
+  readonly error: AuthError | null;
+}
+
+interface AuthError {
+  readonly status: number;
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/** The options of a request to Better Auth. */
+interface Options {
+  readonly onError: (context: { readonly response: Response }) => void;
 }
 
 export const authClient = createAuthClient();
@@ -29,14 +41,12 @@ export async function currentPerson(): Promise<Person | null> {
 }
 
 export async function signIn(credentials: Credentials): Promise<void> {
-  const { error } = await orOffline(authClient.signIn.email(credentials));
-  if (error) throw problemOf(error.status, error.message);
+  await send((options) => authClient.signIn.email(credentials, options));
 }
 
 /** Makes an account. Returns whether the person is signed in; false while the e-mail address is not confirmed. */
 export async function signUp(person: Credentials & { readonly name: string }): Promise<boolean> {
-  const { data, error } = await orOffline<{ token: string | null }>(authClient.signUp.email(person));
-  if (error) throw problemOf(error.status, error.message);
+  const data = await send<{ token: string | null }>((options) => authClient.signUp.email(person, options));
   return data !== null && data.token !== null;
 }
 
@@ -45,6 +55,22 @@ export async function signOut(): Promise<void> {
   const { error } = await orOffline(authClient.signOut());
   const hadNoSession = error?.status === 400 || error?.status === 401;
   if (error && !hadNoSession) throw problemOf(error.status);
+}
+
+/** Sends what a person typed into a form. Throws a `Problem` whose `detail` the form shows. */
+async function send<T>(request: (options: Options) => Promise<AuthResponse<T>>): Promise<T | null> {
+  let wait = 0; // seconds
+  const onError: Options["onError"] = ({ response }) => {
+    wait = Number(response.headers.get("retry-after"));
+  };
+  const { data, error } = await orOffline(request({ onError }));
+  if (error) throw problemOf(error.status, messageOf(error, wait));
+  return data;
+}
+
+/** Returns Better Auth's message. A 429 of a rate limit has no code, and its message does not say how long to wait. */
+function messageOf({ status, code, message }: AuthError, wait: number): string | undefined {
+  return status === 429 && !code && wait > 0 ? `Too many requests. Try again in ${seconds(wait)}.` : message;
 }
 
 /** Waits for a response, and throws a `Problem` of the type `offline` if none comes. */

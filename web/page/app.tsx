@@ -57,6 +57,12 @@ export function App({ apiUrl, verifiesEmail }: Props) {
     void readSession();
   }, [readSession]);
 
+  const isSignedOut = here !== "loading" && here !== "unreachable" && here.person === null;
+  useEffect(() => {
+    if (!isSignedOut) return undefined;
+    return authClient.useSession.listen(({ data }) => void (data && readSession())); // also a sign-in in another tab
+  }, [isSignedOut, readSession]);
+
   if (here === "loading") return <Loading />;
   if (here === "unreachable")
     return (

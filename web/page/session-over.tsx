@@ -44,7 +44,7 @@ export function SessionOver({ person, onDone, onLeave }: Props) {
             Sign in
           </button>
           <button type="button" className="link" onClick={onLeave}>
-            Leave
+            Discard and leave
           </button>
         </div>
       </form>

@@ -104,7 +104,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
         </button>
       </form>
       <p className="other">
-        {isNew ? "You have an account?" : "New here?"}{" "}
+        {isNew ? "Have an account?" : "New here?"}{" "}
         <button type="button" className="link" onClick={() => show(!isNew)}>
           {isNew ? "Sign in instead" : "Make an account"}
         </button>

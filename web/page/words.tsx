@@ -70,4 +70,4 @@ export function explain(error: unknown): string {
 export const isWorthRepeating = (error: unknown): boolean =>
   !isProblem(error) || ![400, 403, 404, 412, 413].includes(error.status);
 
-const seconds = (count: number): string => (count === 1 ? "a second" : `${count} seconds`);
+export const seconds = (count: number): string => (count === 1 ? "a second" : `${count} seconds`);
