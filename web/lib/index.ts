@@ -213,8 +213,7 @@ const signInUnavailable = (
   retryAfter: number | null = null,
   cause?: unknown,
   detail = "The sign-in service does not answer as it should: try again.",
-): Problem =>
-  new Problem({ type: "sign-in-unavailable", status, title: "Sign-in service", detail, retryAfter }, cause);
+): Problem => new Problem({ type: "sign-in-unavailable", status, title: "Sign-in service", detail, retryAfter }, cause);
 
 /** Makes a problem of a response that is not a success. The response may be HTML, cut off, or empty. */
 function problemOf(answer: Answer): Problem {
