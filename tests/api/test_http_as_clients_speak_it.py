@@ -297,6 +297,8 @@ async def test_an_empty_due_date_is_refused_with_the_advice_to_send_null(people:
         ("Bearer undefined", "no token yet"),
         ("Bearer null", "no token yet"),
         ("Bearer None", "no token yet"),
+        ("Bearer Bearer eyJhbGciOiJIUzI1NiJ9.e30.e30", "`Bearer` is there twice"),
+        ("Bearer bearer AbCdEf0123456789", "`Bearer` is there twice"),
         ("Bearer e30.e30.e30", "not valid here"),
     ],
 )

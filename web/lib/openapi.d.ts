@@ -323,7 +323,7 @@ export interface components {
             /** @example false */
             completed: boolean;
             /**
-             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
@@ -375,7 +375,7 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
@@ -402,7 +402,7 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
@@ -445,7 +445,7 @@ export interface components {
             /** @example false */
             completed?: boolean;
             /**
-             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+             * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
              * @example 2026-01-09
              * @example 2026-01-09T17:00:00+01:00
              */
@@ -490,7 +490,7 @@ export interface components {
                 /** @example false */
                 completed?: boolean;
                 /**
-                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
                  * @example 2026-01-09
                  * @example 2026-01-09T17:00:00+01:00
                  */
@@ -527,7 +527,7 @@ export interface components {
                 /** @example false */
                 completed?: boolean;
                 /**
-                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC
+                 * @description A date (RFC 3339 full-date), returned as a date, or a date-time with an offset, returned in UTC. The years 1000 to 9998, in UTC
                  * @example 2026-01-09
                  * @example 2026-01-09T17:00:00+01:00
                  */

@@ -214,6 +214,8 @@ MISTAKES: Final[Mapping[domain.Mistake, str]] = {
     domain.Mistake.NO_BEARER: "Send one Authorization header of the form `Bearer <token>`.",
     domain.Mistake.PLACEHOLDER: "The token is the word `undefined`, `null` or `None`: the client had "
     "no token yet when it wrote the header.",
+    domain.Mistake.BEARER_TWICE: "The word `Bearer` is there twice. Where a form or a library adds it, give "
+    "the token alone.",
     domain.Mistake.NOT_A_JWT: "The token is not a JWT. If it is a session token of Better Auth, "
     "get a JWT from its /api/auth/token.",
     domain.Mistake.EXPIRED: "The token has expired. Get a new one from the sign-in service.",

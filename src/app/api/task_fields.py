@@ -16,7 +16,7 @@ from app.api.requests.validation import (
     read_text,
     read_text_or_null,
 )
-from app.domain.due import NO_DATE_OR_TIME, Due
+from app.domain.due import NO_DATE_OR_TIME, YEAR_MAX, YEAR_MIN, Due
 from app.domain.position import POSITION_MAX
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX, Priority
@@ -124,7 +124,7 @@ TASK_FIELDS: Final[Mapping[str, TaskField]] = {
         type=Schema(
             type=[STRING, NULL],
             description="A date (RFC 3339 full-date), returned as a date, or a date-time with an offset,"
-            " returned in UTC",
+            f" returned in UTC. The years {YEAR_MIN} to {YEAR_MAX}, in UTC",
         ),
         examples=["2026-01-09", "2026-01-09T17:00:00+01:00"],
     ),

@@ -24,6 +24,7 @@ class Mistake(Enum):
     NO_HEADER = auto()
     NO_BEARER = auto()
     PLACEHOLDER = auto()
+    BEARER_TWICE = auto()
     NOT_A_JWT = auto()
     EXPIRED = auto()
     NOT_VALID = auto()

@@ -25,7 +25,7 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
         reader.add(
             "ALLOWED_HOSTS",
             f"is not set, and HOST={host} is reachable from outside: set it to the names that this service is"
-            " called by, split by commas (`*.example.com` is any name below example.com, `*` any at all)",
+            " called by, separated by commas (`*.example.com` is any name below example.com, `*` any at all)",
         )
     return ServerSettings(
         host=host,

@@ -40,7 +40,13 @@ class AuthenticationMiddleware:
         """
         context, handler, parameters = add_route(scope)
         if not isinstance(handler, PublicRoute):
-            context.user = user = await self._verifier.verify(bearer_token(context.lines(b"authorization")))
+            token = bearer_token(context.lines(b"authorization"))
+            try:
+                context.user = user = await self._verifier.verify(token)
+            except NotAuthenticated as error:
+                if token[:7].lower() != "bearer ":
+                    raise
+                raise NotAuthenticated("the word Bearer is there twice", Mistake.BEARER_TWICE) from error
             if parameters.get("user_id", ME) not in (ME, user):
                 raise NotYours
             if self._limit is not None:

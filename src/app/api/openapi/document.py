@@ -94,7 +94,10 @@ def _config(version: str) -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(
-                    type="http", scheme="bearer", bearer_format="JWT", description="Better Auth's JWT"
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="Better Auth's JWT: the token alone, without the word Bearer",
                 )
             }
         ),

@@ -54,7 +54,7 @@ def read_versions(given: str) -> Versions | None:
     if given.strip(" \t") == "*":
         return None
     if not _LIST.fullmatch(given):
-        raise ValueError('must be `*`, or entity tags like "3", split by commas')
+        raise ValueError('must be `*`, or entity tags like "3", separated by commas')
     strong = [tag for weak, tag in _TAG.findall(given) if not weak]  # §13.1.1: weak ones never match
     return frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag)) or ForeignTags(given)
 
