@@ -103,7 +103,8 @@ async def test_an_etag_that_can_never_match_gets_412_with_that_reason(people: Pe
 
     assert (of_one.status_code, of_batch.status_code) == (412, 412)
     assert of_one.json()["type"] == of_batch.json()["type"] == "/problems/task-changed"
-    assert of_one.headers["etag"] == of_batch.headers["etag"] == '"1"'
+    assert of_one.headers["etag"] == '"1"'
+    assert "etag" not in of_batch.headers
     detail = of_one.json()["detail"]
     assert detail.startswith(f"`If-Match` was `{shown}`, which no task ever matches. A weak entity tag")
     assert of_batch.json()["errors"] == [{"pointer": "/operations/0", "detail": detail}]

@@ -290,7 +290,8 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
             problem = NOT_CHANGED.get(type(expected), problem)
-            headers["etag"] = f'"{version}"'
+            if error.operation is None:  # the URL of a batch is not that of the task
+                headers["etag"] = f'"{version}"'
             detail = _explain_tags(expected.sent) if isinstance(expected, ForeignTags) else ""
         case domain.Unavailable(reason=reason, retry_after=seconds):
             headers["retry-after"] = str(seconds)

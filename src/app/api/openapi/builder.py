@@ -96,8 +96,11 @@ def _unavailable(name: str) -> OpenAPIResponse:
 def add_errors(operation: Operation, method: str, path: str) -> None:
     """Add every error response that an operation can give, as its method, parameters and body show."""
     operation.responses = operation.responses or {}
-    for status, shown in errors_of(traits_of(operation, method), path).items():
+    traits = traits_of(operation, method)
+    for status, shown in errors_of(traits, path).items():
         description, _, headers = ERRORS[status]
+        if "If-Match" not in traits:  # a batch: its URL is not that of a task
+            headers = tuple(name for name in headers if name != "ETag")
         media = OpenAPIMediaType(schema=Reference("#/components/schemas/Problem"), examples=_named(shown))
         operation.responses[str(status)] = OpenAPIResponse(
             description=description, headers=headers_of(headers, counted=True), content={PROBLEM_JSON: media}

@@ -37,6 +37,7 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     errors.query()
     key = errors.idempotency_key()
     time_slice, read = TimeSlice(), []
+    named: dict[TaskId, int] = {}
     try:
         content = await errors.json_in_slices(body, time_slice, part_max=BODY_MAX)
     except PartTooLong as error:
@@ -47,9 +48,11 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
         errors.add("/operations", "must be given")
     default_if_match = MissingVersions() if request.context.app.require_if_match else None
     for number, operation in enumerate(operations):
-        read.append(_read_operation(errors.within(f"/operations/{number}"), operation, default_if_match))
+        within = errors.within(f"/operations/{number}")
+        parts = _read_operation(within, operation, default_if_match)
+        _refuse_second_naming(within, parts, number, named)
+        read.append(parts)
         await time_slice.yield_to_others()
-    _add_duplicate_ids(errors, read)
     errors.raise_any()
     commands = []
     for make, members in filter(None, read):
@@ -113,12 +116,13 @@ def _read_operation(
     return make, members
 
 
-def _add_duplicate_ids(errors: ErrorCollector, read: Iterable[CommandParts | None]) -> None:
-    first: dict[TaskId, int] = {}
-    for number, entry in enumerate(read):
-        task_id = entry and entry[1].get("id")
-        if task_id and (earlier := first.setdefault(task_id, number)) != number:
-            errors.add(f"/operations/{number}/id", f"is named by /operations/{earlier} as well")
+def _refuse_second_naming(
+    errors: ErrorCollector, parts: CommandParts | None, number: int, named: dict[TaskId, int]
+) -> None:
+    """Add an error if an earlier operation names the task. `named` has the first operation of each task."""
+    task_id = parts and parts[1].get("id")
+    if task_id and (earlier := named.setdefault(task_id, number)) != number:
+        errors.add("/id", f"is named by /operations/{earlier} as well")
 
 
 def _versions(value: object) -> Versions | None:
