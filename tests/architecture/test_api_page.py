@@ -13,6 +13,7 @@ from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.request import COSTLY_BODY, SMALL_BODY
 from app.api.requests.task_bodies import BODY_MAX
 from app.domain.commands import OPERATIONS_MAX
+from app.domain.due import YEAR_MAX, YEAR_MIN
 from app.domain.tags import TAG_MAX, TAGS_MAX
 from app.domain.task import DESCRIPTION_MAX, TITLE_MAX
 from app.live.hub import PERSON_MAX
@@ -34,7 +35,7 @@ ONE_AT_A_TIME = 1  # `LargeBodies` has one lock for each person
 
 FIGURES: dict[str, tuple[float, ...]] = {
     "requests": (PERSON.requests, PERSON.seconds),
-    "a body": (BODY_MAX / KB, BATCH_MAX / MB, DEFAULTS.body_timeout),
+    "a body": (BODY_MAX / KB, BATCH_MAX / MB, BODY_MAX / KB, DEFAULTS.body_timeout),
     "large bodies at once": (SMALL_BODY / KB, COSTLY_BODY / KB, ONE_AT_A_TIME, PATIENCE),
     "event streams": (PERSON_MAX,),
     "tasks, with the trash": (DEFAULTS.max_tasks,),
@@ -74,6 +75,10 @@ def test_the_lengths_of_texts_and_the_number_of_tags_are_those_of_the_code() -> 
     (sentence,) = re.findall(r"A title has at most .*", SECTION)
 
     assert figures_in(sentence) == (TITLE_MAX, DESCRIPTION_MAX, TAGS_MAX, TAG_MAX)
+
+
+def test_the_years_of_due_are_those_of_the_code() -> None:
+    assert re.findall(r"in the years (\d+) to (\d+)\.", PAGE) == [(str(YEAR_MIN), str(YEAR_MAX))]
 
 
 def test_the_bounds_of_stored_responses_are_the_defaults() -> None:
