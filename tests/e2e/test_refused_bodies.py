@@ -167,6 +167,20 @@ def test_a_refused_client_that_keeps_sending_is_disconnected_after_a_few_megabyt
     assert READ_ON_MAX < sent < READ_ON_MAX + 20_000_000  # the kernel takes some more on both sides
 
 
+@pytest.mark.parametrize(
+    ("coding", "status"),
+    [("chunked", 201), ("Chunked", 201), ("gzip, chunked", 400), ("identity, chunked", 400)],
+)
+def test_a_transfer_coding_other_than_chunked_is_refused(service: Service, coding: str, status: int) -> None:
+    request_head = head(service, length=None).replace(b": chunked", f": {coding}".encode())
+
+    with socket.create_connection(address_of(service), timeout=20) as sender:
+        sender.sendall(request_head + b'e\r\n{"title": "x"}\r\n0\r\n\r\n')
+        seen = int(sender.recv(12).split()[1])
+
+    assert seen == status
+
+
 def test_a_client_with_expect_100_continue_gets_the_refusal_and_no_body_is_read(service: Service) -> None:
     with socket.create_connection(address_of(service), timeout=20) as sender:
         began = time.monotonic()

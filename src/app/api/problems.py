@@ -12,7 +12,13 @@ from litestar.exceptions import HTTPException
 from app import logs
 from app.api import schemas
 from app.api.context import RequestContext, context_of
-from app.api.requests.request import PROBLEM_JSON, ContentCodingRefused, EventsNotAccepted, MediaTypeRefused
+from app.api.requests.request import (
+    PROBLEM_JSON,
+    ContentCodingRefused,
+    EventsNotAccepted,
+    MediaTypeRefused,
+    TransferCodingRefused,
+)
 from app.api.responses import JsonResponse
 from app.api.schemas import FieldError
 from app.domain import errors as domain
@@ -233,6 +239,7 @@ DETAILS: Final[Mapping[object, str]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large. Send at most 256 KB;"
     " in a batch at most 2 MB, and 256 KB for each operation.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send the body as `Content-Type: application/json`, in UTF-8.",
+    TransferCodingRefused: "Send the body without `Transfer-Encoding`, or with `chunked` alone.",
     ContentCodingRefused: "Send the body uncompressed: without `Content-Encoding`.",
     HTTPStatus.BAD_REQUEST: "The request cannot be read. Send a host name as `Host`, and the whole body.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An unexpected error occurred. Report the `request_id` to the "

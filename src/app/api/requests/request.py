@@ -122,6 +122,12 @@ class ContentCodingRefused(HTTPException):
         super().__init__(headers={"accept-encoding": "identity"})
 
 
+class TransferCodingRefused(HTTPException):
+    """The body has another transfer coding than `chunked`, so what arrives is not JSON (RFC 9112 §6.1)."""
+
+    status_code = HTTPStatus.BAD_REQUEST
+
+
 class MediaTypeRefused(HTTPException):
     """The body has another media type than the operation accepts, another charset than UTF-8, or no type."""
 
@@ -150,7 +156,10 @@ async def json_body(
     context = request.context
     content_type, coding = context.first_line(b"content-type"), context.first_line(b"content-encoding")
     headers = context.headers
-    empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+    transfer = headers.get(b"transfer-encoding")
+    if transfer is not None and transfer.lower() != b"chunked":
+        raise TransferCodingRefused
+    empty = transfer is None and headers.get(b"content-length", b"0") == b"0"
     accepted = types or (JSON,)
     type_ok = empty if content_type is None else _is_one_of(accepted, content_type)
     if empty and (ignore_type_if_empty or (type_ok and coding is None)):
