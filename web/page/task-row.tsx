@@ -87,7 +87,12 @@ export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLast
       </div>
       {isTrash ? (
         <div className="actions">
-          <button type="button" onClick={() => void list.restore(task)} aria-label={`Restore ${task.title}`}>
+          <button
+            type="button"
+            className="restore"
+            onClick={() => void list.restore(task)}
+            aria-label={`Restore ${task.title}`}
+          >
             Restore
           </button>
           <button

@@ -225,7 +225,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
         <Empty api={api} filter={filter} isSearch={query !== "" || tag !== null} />
       )}
 
-      <ul className="tasks" aria-label={`${FILTERS[filter]} tasks`}>
+      <ul className="tasks" aria-label={isTrash ? "Tasks in the trash" : `${FILTERS[filter]} tasks`}>
         {undoAfter === null && undoRow}
         {list.tasks.map((task: Task) => (
           <Fragment key={task.id}>
