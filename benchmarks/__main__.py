@@ -12,6 +12,7 @@ from benchmarks.running import DidNotStart
 from benchmarks.settings import BenchSettings
 from dev.binaries import NoPostgres
 from dev.cluster import CannotStart
+from dev.postgres import QueryFailed
 from dev.steps import CannotRun
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped; nothing was written.")
         return 130
-    except (CannotRun, CannotStart, NoPostgres, DidNotStart, Disagreement, LoadFailed) as error:
+    except (CannotRun, CannotStart, NoPostgres, QueryFailed, DidNotStart, Disagreement, LoadFailed) as error:
         print("\nThe benchmark cannot go on:", *str(error).splitlines(), sep="\n  ", file=sys.stderr)
         return 1
     print(f"\n{(time.monotonic() - began) / 60:.1f} minutes.")

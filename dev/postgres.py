@@ -35,6 +35,10 @@ NOT_DURABLE = {
 _given_ports: set[int] = set()
 
 
+class QueryFailed(Exception):
+    """A statement failed; the message is what psql printed."""
+
+
 class PostgresServer:
     """A server of the cluster in `folder/postgres`, which is made at the first start."""
 
@@ -59,6 +63,7 @@ class PostgresServer:
 
         Raises:
             CannotStart: with the reason.
+            QueryFailed: the login role or its database cannot be made.
         """
         if not self.data.exists():
             password = secrets.token_urlsafe(24)
@@ -149,6 +154,9 @@ class PostgresServer:
         """Run SQL as the superuser, by psql, and return what it prints.
 
         Every user of the machine can read a process's arguments: pass SQL with a secret by `stdin`.
+
+        Raises:
+            QueryFailed: PostgreSQL refuses the SQL, or cannot be reached.
         """
         done = subprocess.run(  # noqa: S603 - a program of ours
             [*self._psql_at(database), "-v", "ON_ERROR_STOP=1", "-f", "-"]
@@ -161,7 +169,7 @@ class PostgresServer:
             env=self._psql_environment(),
         )
         if done.returncode:
-            raise CannotStart(f"PostgreSQL refuses: {done.stderr.strip()}")
+            raise QueryFailed(f"PostgreSQL refuses: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def _psql_at(self, database: str) -> list[str]:

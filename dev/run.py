@@ -21,7 +21,7 @@ from dev.binaries import NoPostgres
 from dev.cluster import CannotStart, write_secret
 from dev.part import Part
 from dev.plan import Plan, plan
-from dev.postgres import PostgresServer
+from dev.postgres import PostgresServer, QueryFailed
 from dev.roles import prepare_auth, prepare_serving
 from dev.steps import CannotRun, step
 
@@ -53,7 +53,7 @@ def main() -> int:
             watch(parts, lock, state)
     except KeyboardInterrupt:
         pass
-    except (CannotRun, CannotStart, NoPostgres) as error:
+    except (CannotRun, CannotStart, NoPostgres, QueryFailed) as error:
         print("\nTaskward cannot run:", *str(error).splitlines(), sep="\n  ", file=sys.stderr, flush=True)
         return 1
     print("Stopped. The data stays.", flush=True)

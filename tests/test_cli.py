@@ -23,7 +23,7 @@ from tests.conftest import environment_for
 from tests.support.factories import someone
 from tests.support.people import ORIGIN, SECRET
 from tests.support.servers.migrated import migrated_database
-from tests.support.servers.service import BARE, app, serving
+from tests.support.servers.service import BARE_ENVIRONMENT, app, serving
 
 AUTH = {"BETTER_AUTH_SECRET": SECRET.decode(), "JWT_ISSUER": ORIGIN, "JWT_AUDIENCE": ORIGIN}
 
@@ -561,7 +561,7 @@ def test_a_token_that_would_last_longer_than_a_day_is_refused_in_one_line(tmp_pa
 @pytest.mark.parametrize("target", ["app.main:app", "main:app"])
 def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target: str) -> None:
     source = Path(__file__).parent.parent / "src"
-    env = {**BARE, **AUTH, "DATABASE_URL": "postgresql://a@127.0.0.1:1/x"}
+    env = {**BARE_ENVIRONMENT, **AUTH, "DATABASE_URL": "postgresql://a@127.0.0.1:1/x"}
     command = [sys.executable, "-m", "uvicorn", target, "--port", str(free_port()), "--lifespan", "on"]
     cwd = source / "app" if target == "main:app" else source
     process = subprocess.Popen(

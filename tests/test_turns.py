@@ -1,6 +1,6 @@
 """Long work shares the event loop with requests and with other long work.
 
-Each of these faults was once put into the code, and then a test failed: all long work continues in the next round;
+Each of these faults, put into the code on purpose, made a test fail: all long work continues in the next round;
 cancelled work gets the next turn, and then no other work does; no rest between slices; the same rest after every
 slice; the long rest although no small request is in progress.
 """

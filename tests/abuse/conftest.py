@@ -1,4 +1,4 @@
-"""A service with default limits, as an operator gets who changes no setting."""
+"""A service with default limits, as it is for an operator who changes no setting."""
 
 from collections.abc import Iterator
 

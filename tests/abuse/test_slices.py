@@ -2,8 +2,8 @@
 
 The tests measure CPU seconds, which do not grow on a busy machine.
 The garbage collector skips objects that existed before the tests, as in `app.main`.
-With each of these faults in the code a test failed: a batch never yields to the event loop; the members and items of a
-JSON text have no limit.
+Each of these faults, put into the code on purpose, made a test fail: a batch never yields to the event loop; the
+members and items of a JSON text have no limit.
 """
 
 import asyncio

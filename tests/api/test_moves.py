@@ -80,7 +80,7 @@ async def test_a_move_writes_one_task_and_a_move_to_its_own_place_writes_none(pe
         ({"before": "bob's"}, "/before"),
     ],
 )
-async def test_a_move_without_a_valid_neighbour_is_refused_with_its_place(
+async def test_a_move_whose_target_is_missing_or_wrong_is_refused_with_the_place_of_the_error(
     people: People, body: dict[str, Any], pointer: str
 ) -> None:
     ann, bob = people.one("ann"), people.one("bob")
@@ -116,7 +116,9 @@ async def test_each_of_two_moves_at_once_is_done_completely(people: People) -> N
         expected = seen
 
 
-async def test_a_move_without_room_spreads_tasks_in_their_order(people: People) -> None:
+async def test_given_no_room_between_two_tasks_then_a_move_spreads_the_tasks_in_their_order(
+    people: People,
+) -> None:
     ann = people.one()
     expected = await create_tasks(ann, 3)
 

@@ -1,6 +1,6 @@
 """The limits on one person's concurrent statements and large bodies, as clients see them.
 
-Each of these faults was once put into the code, and then a test failed: no limit on a person's statements; two large
+Each of these faults, put into the code on purpose, made a test fail: no limit on a person's statements; two large
 bodies of a person at once; an endless wait for a turn; the rows of a batch prepared inside its transaction.
 """
 

@@ -1,6 +1,6 @@
 """How the body of a request is received, and how a batch is read.
 
-Each of these faults was once put into the code, and then a test failed: `Content-Length` not checked; a disconnect
+Each of these faults, put into the code on purpose, made a test fail: `Content-Length` not checked; a disconnect
 taken for the end of the body; no other work between the steps of an operation (parsed, read, made, hashed); a
 fingerprint of the operations without the rest of the body.
 """

@@ -1,6 +1,6 @@
 """Each field of a task has one description, in `app.api.task_fields`.
 
-Each of these faults was once put into the code, and then a test failed: a field without a reader, and one without a
+Each of these faults, put into the code on purpose, made a test fail: a field without a reader, and one without a
 description.
 """
 

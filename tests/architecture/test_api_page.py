@@ -1,6 +1,6 @@
 """docs/api.md, "Limits": each figure is the constant or the setting of the code, and each problem has its status.
 
-Each of these faults was once put in, and then a test failed: a wrong figure, a changed constant, a row without a
+Each of these faults, put in on purpose, made a test fail: a wrong figure, a changed constant, a row without a
 source, a wrong status.
 """
 

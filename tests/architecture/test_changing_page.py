@@ -1,6 +1,6 @@
 """docs/changing.md is true: its blocks, applied to a copy, add a field, a route, a problem type, a setting and a table.
 
-Each of these faults was once put into the code, and then a test failed: a place that the code no longer has; a step
+Each of these faults, put into the code on purpose, made a test fail: a place that the code no longer has; a step
 left out of each section; a migration with a number that the code has taken; a removed test of GUARDS.
 """
 

@@ -1,7 +1,7 @@
 """`TABLES`, the tables whose row-level security the start checks, is complete.
 
-The list is written by hand, so that the start need not import `app.infra.tables`. This fault was once put in, and then
-the test failed: a table left out of `TABLES`.
+The list is written by hand, so that the start need not import `app.infra.tables`. This fault, put in on purpose, made
+the test fail: a table left out of `TABLES`.
 """
 
 from app.infra.postgres.row_security import TABLES

@@ -1,6 +1,6 @@
 """docs/operations.md is complete: each setting, problem type and metric has a row, and no row is stale.
 
-Each of these faults was once put in, and then a test failed: a setting, a problem or a metric without a row, a row of
+Each of these faults, put in on purpose, made a test fail: a setting, a problem or a metric without a row, a row of
 something that was removed.
 """
 

@@ -77,7 +77,7 @@ def play(scenario: Scenario, cluster: Cluster, *, long: bool) -> Result:
                 running_background() as background,
             ):
                 harness = Harness(cluster, database, folder, background, long=long)
-                with harness.always:
+                with harness.until_audited:
                     scenario.play(harness)
                 result.verdict = judge(harness.record, scenario.allowed)
         except (NotHere, pytest.skip.Exception) as reason:

@@ -50,7 +50,7 @@ class Harness:
         self.record = Record([], began=0, healed=0, start=0, end=0)
         self.load: Load
         self.notes: list[str] = []
-        self.always = ExitStack()  # contexts that end only after the ledgers were checked
+        self.until_audited = ExitStack()  # contexts that end only after the ledgers were checked
 
     @property
     def database(self) -> str:

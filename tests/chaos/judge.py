@@ -10,9 +10,9 @@ from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_
 from tests.chaos.ledger import Findings
 
 FEW: Final = 20  # requests: fewer before or after a fault show nothing
-ALWAYS: Final = frozenset({"200", "201", "204"})
-EXPECTED: Final = ALWAYS | {"503", UNKNOWN}  # statuses that the contract allows in an outage
-CUT: Final = EXPECTED | {BROKEN, REFUSED}  # if a process of the service is killed
+OK_STATUSES: Final = frozenset({"200", "201", "204"})
+STATUSES_IN_OUTAGE: Final = OK_STATUSES | {"503", UNKNOWN}  # statuses that the contract allows in an outage
+STATUSES_IF_KILLED: Final = STATUSES_IN_OUTAGE | {BROKEN, REFUSED}  # if a process of the service is killed
 CREATED_MAX: Final = 0.05  # share of creations that may still fit into a page of a full disk
 BUSY: Final = 1.0  # seconds without any 2xx that a busy machine may cause
 
@@ -24,7 +24,7 @@ class Allowed:
     outage: float  # longest time without any 2xx
     slowest: float  # longest time of a response
     back: float = 0.0  # time after the end of the fault; then every response must be 2xx
-    answers: frozenset[str] = EXPECTED
+    answers: frozenset[str] = STATUSES_IN_OUTAGE
     share_before: float | None = 1.0  # least share before the fault; None: there is no time before it
     share_during: float = 0.0  # least share during the fault
     share_of_reads: float = 0.0  # least share of reads during the fault

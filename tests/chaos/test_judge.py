@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, Answer
-from tests.chaos.judge import CUT, Allowed, Record, Verdict, judge, longest_outage
+from tests.chaos.judge import STATUSES_IF_KILLED, Allowed, Record, Verdict, judge, longest_outage
 from tests.chaos.ledger import Ledger
 
 STRICT = Allowed(outage=1.5, slowest=2.0)
@@ -83,7 +83,7 @@ def test_an_outcome_that_the_scenario_does_not_allow_fails(status: str) -> None:
 def test_a_broken_connection_is_allowed_if_a_process_was_killed() -> None:
     record = steady(lambda at: BROKEN if at == 2.5 else "200")
 
-    assert judge(record, Allowed(outage=1.5, slowest=2.0, answers=CUT)).passed
+    assert judge(record, Allowed(outage=1.5, slowest=2.0, answers=STATUSES_IF_KILLED)).passed
 
 
 def test_one_failed_request_after_the_fault_fails() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.factories import someone
-from tests.support.servers.service import BARE, Service
+from tests.support.servers.service import BARE_ENVIRONMENT, Service
 
 pytestmark = pytest.mark.server
 
@@ -25,7 +25,7 @@ def run(folder: Path, *command: str | Path, **env: str) -> None:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env={**BARE, **env},
+        env={**BARE_ENVIRONMENT, **env},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -43,7 +43,7 @@ def test_the_client_of_openapi_python_client_works(service: Service, tmp_path: P
     options = ("--meta", "none", "--output-path", tmp_path / "generated")
     shutil.copy(HERE / "drive_python.py", tmp_path)
 
-    path = f"{tool.parent}:{BARE['PATH']}"  # the tool formats with ruff
+    path = f"{tool.parent}:{BARE_ENVIRONMENT['PATH']}"  # the tool formats with ruff
     run(tmp_path, tool, "generate", "--fail-on-warning", "--path", DOCUMENT, *options, PATH=path)
     run(tmp_path, sys.executable, "-m", "compileall", "-q", "generated")
     run(tmp_path, sys.executable, "drive_python.py", **environment_of(service))

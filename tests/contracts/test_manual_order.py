@@ -33,7 +33,7 @@ async def order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("moved", "side", "beside", "order"),
+    ("moved", "side", "target", "order"),
     [
         (0, "before", 3, [1, 2, 0, 3]),
         (0, "after", 3, [1, 2, 3, 0]),
@@ -44,7 +44,7 @@ async def order_of(mine: TaskRepository, tasks: list[Task]) -> list[int]:
     ],
 )
 async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_written(
-    repository_of: RepositoryOf, moved: int, side: str, beside: int, order: list[int]
+    repository_of: RepositoryOf, moved: int, side: str, target: int, order: list[int]
 ) -> None:
     mine = repository_of(someone())
     tasks = await add_at(mine, "ABCD")
@@ -53,7 +53,7 @@ async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_writte
     before = [await mine.show(task.id) for task in tasks]
     revision = await mine.revision()
 
-    seen = await mine.move(Move(tasks[moved].id, tasks[beside].id, before=side == "before"), at=later(2))
+    seen = await mine.move(Move(tasks[moved].id, tasks[target].id, before=side == "before"), at=later(2))
 
     stayed = order == [0, 1, 2, 3]
     assert await order_of(mine, tasks) == order
@@ -64,7 +64,7 @@ async def test_a_task_is_moved_right_next_to_another_and_no_other_task_is_writte
 
 
 @pytest.mark.parametrize(("side", "order"), [("before", [0, 4, 1, 3]), ("after", [0, 1, 4, 3])])
-async def test_a_move_without_room_keeps_the_order_and_the_positions_of_tasks_in_the_trash(
+async def test_given_no_room_between_two_tasks_then_a_move_puts_a_task_there_and_leaves_the_trash_unchanged(
     repository_of: RepositoryOf, side: str, order: list[int]
 ) -> None:
     mine = repository_of(someone())
@@ -83,7 +83,7 @@ async def test_a_move_without_room_keeps_the_order_and_the_positions_of_tasks_in
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_move_without_room_writes_the_64_nearest_tasks_on_each_side_and_no_other(
+async def test_given_no_room_then_a_move_writes_its_task_its_target_and_64_tasks_on_each_side_of_the_target(
     repository_of: RepositoryOf, side: str
 ) -> None:
     mine = repository_of(someone())
@@ -91,12 +91,14 @@ async def test_a_move_without_room_writes_the_64_nearest_tasks_on_each_side_and_
         mine, [*(f"A{n}V" for n in range(10, 80)), "V", "V", *(f"W{n}V" for n in range(10, 80))]
     )
     revision = await mine.revision()
-    beside = 71 if side == "before" else 70  # the new place is between these two, whose positions are equal
+    target = (
+        71 if side == "before" else 70
+    )  # the new place is between tasks 70 and 71, which have the same position
 
-    await mine.move(Move(tasks[0].id, tasks[beside].id, before=side == "before"), at=later(1))
+    await mine.move(Move(tasks[0].id, tasks[target].id, before=side == "before"), at=later(1))
 
     versions = [(await mine.show(task.id)).version for task in tasks]
-    first, last = beside - 64, beside + 64
+    first, last = target - 64, target + 64
     assert versions == [2, *(2 if first <= n <= last else 1 for n in range(1, len(tasks)))]
     assert await mine.revision() == revision + 1
     assert await order_of(mine, tasks) == [*range(1, 71), 0, *range(71, len(tasks))]
@@ -128,7 +130,7 @@ async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_roo
 
 
 @pytest.mark.parametrize("positions", ["AB", "AAA"])
-async def test_a_move_is_refused_for_its_task_then_its_version_then_its_neighbour(
+async def test_a_refused_move_names_a_missing_task_before_a_stale_version_and_that_before_a_wrong_target(
     repository_of: RepositoryOf, positions: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))

@@ -1,7 +1,7 @@
 """Neon suspends a database without queries, and health checks must not keep it awake.
 
 The test takes 8 seconds. With IDLE_SECONDS=602 it takes ten minutes, after which idle connections are closed too.
-With this fault in the code the test failed: readiness sends `SELECT 1` each time.
+This fault, put into the code on purpose, made the test fail: readiness sends `SELECT 1` each time.
 """
 
 import os

@@ -21,7 +21,7 @@ import pytest
 from dev.postgres import PostgresServer, free_port
 from tests.support import certificates
 from tests.support.servers.jwks import jwks_server
-from tests.support.servers.service import BARE
+from tests.support.servers.service import BARE_ENVIRONMENT
 from tests.support.signing import SigningKey
 
 pytestmark = pytest.mark.server
@@ -46,7 +46,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """Return the variables of a shell in which pip and uv can reach the package index."""
-    return BARE | {name: os.environ[name] for name in os.environ if OF_PACKAGE_INDEX.fullmatch(name)} | more
+    return (
+        BARE_ENVIRONMENT
+        | {name: os.environ[name] for name in os.environ if OF_PACKAGE_INDEX.fullmatch(name)}
+        | more
+    )
 
 
 def block(page: str, heading: str) -> str:
@@ -148,7 +152,11 @@ def test_uv_trusts_your_own_certificate_authority_in_ssl_cert_file(tmp_path: Pat
 
     def output(**env: str) -> str:
         return subprocess.run(
-            command, env={**BARE, "UV_HTTP_RETRIES": "0", **env}, capture_output=True, text=True, check=False
+            command,
+            env={**BARE_ENVIRONMENT, "UV_HTTP_RETRIES": "0", **env},
+            capture_output=True,
+            text=True,
+            check=False,
         ).stderr
 
     without_setting, with_setting = output(), output(SSL_CERT_FILE=str(authority))

@@ -1,7 +1,7 @@
 """Two machines that share a store: changes on one reach the streams of the other, even after faults.
 
-With each of these faults in the code a test failed: a failed publish is not repeated; a process announces nothing at its
-start; streams do not read after a subscription was renewed.
+Each of these faults, put into the code on purpose, made a test fail: a failed publish is not repeated; a process
+announces nothing at its start; streams do not read after a subscription was renewed.
 """
 
 import asyncio

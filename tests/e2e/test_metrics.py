@@ -1,7 +1,7 @@
 """The metrics of a service with real workers: two in most tests, one or none in the others.
 
-With each of these faults in the code a test failed: the gauges of dead workers are kept; the route is the raw path; a label
-has any method that a client sends; counters are copied and not added up by their differences.
+Each of these faults, put into the code on purpose, made a test fail: the gauges of dead workers are kept; the route
+is the raw path; a label has any method that a client sends; counters are copied and not added up by their differences.
 """
 
 import asyncio

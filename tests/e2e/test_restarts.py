@@ -1,6 +1,7 @@
 """Deployments: a process is stopped or killed, and clients notice as little as possible.
 
-With each of these faults in the code a test failed: SIGUSR1 is not sent; connections are kept; there is no delay; the worker
+Each of these faults, put into the code on purpose, made a test fail: the main process does not send SIGUSR1, so the
+workers do not close connections; a stopping worker keeps its connections open; `SHUTDOWN_DELAY` is ignored; the worker
 does not watch its main process; `respawn_failed_workers` is off.
 """
 
@@ -34,7 +35,7 @@ LONG_DELAY = "60"  # seconds: longer than `stopped` waits
 
 
 def workers(service: Service) -> list[psutil.Process]:
-    """Return the workers that have not ended."""
+    """Return the workers, with those that have ended if the main process has not noticed yet."""
     try:
         children = psutil.Process(service.process.pid).children()
     except psutil.NoSuchProcess:  # the service has ended
@@ -107,7 +108,7 @@ def test_an_idle_connection_is_closed_only_after_its_next_response(database_url:
             assert kept.recv(65536) == b""
 
 
-@pytest.mark.quiet  # the notice is 0.2 s, in which each connection must get a response
+@pytest.mark.quiet  # for only 0.2 s a worker says `connection: close`; in it each connection must get a response
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_that_says_so(
     database_url: str, tmp_path: Path, sent: signal.Signals
@@ -173,7 +174,7 @@ def test_given_a_killed_worker_then_a_new_connection_waits_for_the_next_worker_a
         assert httpx.get(f"{service.url}/health", timeout=PATIENCE).status_code == 200
 
 
-def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_is_logged(
+def test_given_two_deaths_of_the_only_worker_within_a_short_time_then_the_service_ends_and_logs_the_reason(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service:
@@ -190,7 +191,7 @@ def test_a_worker_that_dies_soon_after_another_ends_the_service_and_the_reason_i
     assert (line["pid"], line["cause"]) == (worker.pid, "SIGKILL")
 
 
-def test_while_another_worker_serves_each_worker_that_dies_young_is_replaced(
+def test_a_worker_that_dies_young_is_replaced_as_long_as_another_serves(
     database_url: str, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url, WEB_CONCURRENCY="2"), tmp_path) as service:
@@ -403,11 +404,11 @@ def test_given_a_worker_that_was_just_replaced_then_a_stop_signal_for_the_whole_
         (killed,) = workers(service)
         killed.kill()
         wait_until(lambda: killed not in workers(service) and is_ready(service))
-        (replaced,) = workers(service)
+        (replacement,) = workers(service)
         service.process.send_signal(signal.SIGSTOP)  # so that the worker ends first
 
         os.killpg(service.process.pid, signal.SIGTERM)
-        wait_until(lambda: replaced.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: replacement.status() == psutil.STATUS_ZOMBIE)
         service.process.send_signal(signal.SIGCONT)
 
         assert stopped(service.process)

@@ -13,7 +13,7 @@ import pytest
 from dev.postgres import free_port
 from tests.conftest import environment_for
 from tests.support.metrics import eventually, scraped, total
-from tests.support.servers.service import BARE, app, serving
+from tests.support.servers.service import BARE_ENVIRONMENT, app, serving
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -34,7 +34,7 @@ def run_script(env: dict[str, str], folder: Path, script: str) -> subprocess.Com
     command = ["sh", "-c", script, "sh", sys.executable, "-m", "app", "serve"]
     return subprocess.run(
         command,
-        env={**BARE, "PORT": str(free_port()), **env},
+        env={**BARE_ENVIRONMENT, "PORT": str(free_port()), **env},
         cwd=folder,
         capture_output=True,
         text=True,

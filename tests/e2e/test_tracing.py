@@ -1,8 +1,8 @@
-"""Traces of a real service, received by a real OTLP receiver.
+"""Traces of a real service, received over OTLP.
 
-With each of these faults in the code a test failed: the caller's `traceparent` is ignored; a statement's span begins
-outside that of the request; the message of an error is recorded; OpenTelemetry is imported without an endpoint; the last
-batch is not sent.
+Each of these faults, put into the code on purpose, made a test fail: the caller's `traceparent` is ignored; a
+statement's span begins outside that of the request; the message of an error is recorded; OpenTelemetry is imported
+without an endpoint; the last batch is not sent.
 """
 
 import json
@@ -22,7 +22,7 @@ from dev.postgres import PostgresServer
 from tests.conftest import environment_for
 from tests.support.factories import someone
 from tests.support.servers.otlp import Receiver, attributes, receiving
-from tests.support.servers.service import BARE, Service, app, serving
+from tests.support.servers.service import BARE_ENVIRONMENT, Service, app, serving
 
 pytestmark = pytest.mark.server
 
@@ -51,7 +51,7 @@ def children_of(parent: Span, receiver: Receiver) -> list[Span]:
     return [span for span in receiver.spans if span.parent_span_id == parent.span_id]
 
 
-def test_a_request_is_a_child_span_of_the_callers_and_its_statement_is_a_child_of_the_request(
+def test_the_spans_of_the_caller_the_request_and_its_statement_are_nested_in_this_order(
     traced: Service, receiver: Receiver
 ) -> None:
     headers = traced.headers(someone()) | {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -87,18 +87,18 @@ def test_statements_of_a_transaction_are_child_spans_of_the_request(
     ]
     name = database_url.rpartition("/")[2]
     postgres.query(f"UPDATE tasks SET position = 'V' WHERE user_id = '{ann}'", name)
-    moved = (
-        httpx.post(  # equal positions: the move locks the owner, spreads the tasks and reads the moved task
-            f"{traced.url}{locations[2]}/move",
-            json={"before": locations[1].rpartition("/")[2]},
-            headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
-        )
+    moved = httpx.post(
+        f"{traced.url}{locations[2]}/move",
+        json={"before": locations[1].rpartition("/")[2]},
+        headers=headers | {"traceparent": f"00-{'c' * 32}-{PARENT}-01"},
     )
     assert moved.status_code == 200, moved.text
 
     spans = receiver.wait_for("POST /api/{user_id}/tasks/{task_id}/move")
 
     of_move = next(span for span in spans if span.trace_id.hex() == "c" * 32)
+    # The positions are equal. So after a first read, a transaction locks the owner, reads again, reads the nearest
+    # tasks before and after, writes new positions, and reads the moved task.
     assert len(children_of(of_move, receiver)) == 7
 
 
@@ -174,7 +174,7 @@ def test_opentelemetry_is_imported_only_with_an_endpoint(
 
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=BARE | environment_for("postgresql://a@127.0.0.1:1/x") | env,
+        env=BARE_ENVIRONMENT | environment_for("postgresql://a@127.0.0.1:1/x") | env,
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """The responses after a broken connection, a lock, or a full pool.
 
-Each of these faults was once put into the code, and then a test failed: reads not repeated; writes repeated; every
+Each of these faults, put into the code on purpose, made a test fail: reads not repeated; writes repeated; every
 lost connection reported as an unknown outcome, or none; no `statement_timeout`; idle connections reused after one was
 lost; a deadline for each statement; a write on a connection that is known to be broken not repeated.
 """

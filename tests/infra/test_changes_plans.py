@@ -1,6 +1,6 @@
 """A page of changes reads its rows and at most four more, in generic and custom plans, with row-level security.
 
-Each of these faults was once put into the code, and then a test failed: reading the trashed tasks without their index;
+Each of these faults, put into the code on purpose, made a test fail: reading the trashed tasks without their index;
 replacing the row comparison `(a, b) > (x, y)` by conditions with OR.
 """
 
@@ -16,7 +16,7 @@ from app.infra.postgres.connect import Connection
 from app.infra.statements.changes import PAGE as STATEMENT
 from app.infra.task_changes import values_of
 from dev.postgres import PostgresServer
-from tests.support.plans import KINDS, Plan, plan_of, rows_read
+from tests.support.plans import KINDS, Plan, plan_of, rows_of_scan
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
@@ -76,7 +76,7 @@ async def test_a_page_of_changes_reads_its_own_rows_and_at_most_four_more(
 
     scans = [scan for scan in found.scans if scan["Relation Name"] != "task_owners"]
     # One row shows that there is more, and each of the other three ranges reads one.
-    assert sum(map(rows_read, scans)) <= PAGE + 4, str(found)
+    assert sum(map(rows_of_scan, scans)) <= PAGE + 4, str(found)
     assert {scan["Index Name"] for scan in scans} == {
         "ix_tasks_completed_revision_id",
         "ix_tasks_trashed_revision",

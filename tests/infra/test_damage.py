@@ -1,6 +1,6 @@
 """A database that is changed under a running service: missing parts are reported, and so is the repair.
 
-Each of these faults was once put into the code, and then a test failed: no check after an error (500);
+Each of these faults, put into the code on purpose, made a test fail: no check after an error (500);
 `DatabaseNotSetUp` for an undefined table although nothing is missing; no check every minute; readiness that only knows
 the last statement; rights on a recreated view for every role that had a right on any view.
 """

@@ -1,6 +1,6 @@
 """`Deadlines` cancels a task that waits for a connection, when the task's deadline comes.
 
-Each of these faults was once put into the code, and then a test failed: no task cancelled; the timer not moved for an
+Each of these faults, put into the code on purpose, made a test fail: no task cancelled; the timer not moved for an
 earlier deadline; no new timer after the first deadline; a connection watched after `unwatch`.
 """
 

@@ -1,6 +1,6 @@
 """Writers and followers at the same time: no change is missed, and none comes out of order.
 
-Each of these faults was once put into the code, and then a test failed: the revision read before the owner's row is
+Each of these faults, put into the code on purpose, made a test fail: the revision read before the owner's row is
 locked; a token without the id.
 """
 

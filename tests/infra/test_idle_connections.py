@@ -1,6 +1,6 @@
 """Connections stay open between requests, and the kernel finds out which of them are dead.
 
-Each of these faults was once put into the code, and then a test failed: an idle lifetime of 60 s; no idle lifetime; no
+Each of these faults, put into the code on purpose, made a test fail: an idle lifetime of 60 s; no idle lifetime; no
 keepalive.
 """
 

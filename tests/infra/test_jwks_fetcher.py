@@ -41,7 +41,7 @@ async def test_an_invalid_response_never_replaces_a_valid_key_set(behaviour: str
         ("reset", "did not answer"),
     ],
 )
-async def test_each_invalid_response_is_refused_with_its_own_reason(behaviour: str, why: str) -> None:
+async def test_a_response_that_cannot_be_used_is_refused_with_the_reason(behaviour: str, why: str) -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = behaviour
         fetcher = Fetcher(server.url)

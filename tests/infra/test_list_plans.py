@@ -1,6 +1,6 @@
 """A page in any order reads its own rows and at most two more. With filters, it reads only rows of its owner.
 
-Each of these faults was once put into the code, and then a test failed: `completed` removed from the indexes of
+Each of these faults, put into the code on purpose, made a test fail: `completed` removed from the indexes of
 `0002_richer_tasks`; no `LIMIT` in the two parts of a page, the open and the completed tasks; the row comparison
 written with `OR`, or made strict; tasks with and without due date read in one part.
 """
@@ -211,3 +211,12 @@ async def test_a_summary_reads_its_owners_rows_once(connection: Any, kind: str) 
     plan = await plan_of(connection, kind, SUMMARY, OF_BOB)
 
     assert plan.rows_read == FEW
+
+
+def test_the_indexes_of_a_plan_include_those_that_a_bitmap_reads() -> None:
+    reads = [{"Node Type": "Bitmap Index Scan", "Index Name": name} for name in ("one", "other")]
+    both = {"Node Type": "BitmapAnd", "Plans": reads}
+
+    plan = Plan({"Node Type": "Bitmap Heap Scan", "Relation Name": "tasks", "Plans": [both]})
+
+    assert plan.indexes == {"one", "other"}

@@ -4,7 +4,7 @@ Each plan reads an index range of the owner, reads no more rows than it needs, a
 the service sends them: through the view, and so with row-level security. Both kinds of plan are tested.
 `test_list_plans.py` tests lists in other orders.
 
-Each of these faults was once put into the code, and then a test failed: no index of an order in the migration; `ORDER
+Each of these faults, put into the code on purpose, made a test fail: no index of an order in the migration; `ORDER
 BY title`; no `LIMIT`; no `user_id == OWNER` in `app.infra.statements.owner_scope`; a policy that allows every row.
 """
 
@@ -30,7 +30,7 @@ from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
 from tests.support.factories import NOON, TaskFactory
 from tests.support.keyed import with_new_key
-from tests.support.plans import KINDS, Plan, plan_of, rows_read
+from tests.support.plans import KINDS, Plan, plan_of, rows_of_scan
 from tests.support.servers.migrated import migrated_database
 
 pytestmark = pytest.mark.server
@@ -114,7 +114,7 @@ def faults(plan: Plan, *, most: int) -> list[str]:
         where = f"{scan['Node Type']} on {scan['Relation Name']}: {condition}"
         if not (scan["Node Type"].startswith(("Index", "Bitmap")) and OWNER.search(where)):
             found.append(where)
-        if (read := rows_read(scan)) > most:
+        if (read := rows_of_scan(scan)) > most:
             found.append(f"{read} rows read of {scan['Relation Name']}, not {most}")
     return found
 

@@ -1,6 +1,6 @@
 """PostgreSQL plans each statement of a request once for a connection, and then runs it without planning it again.
 
-Each of these faults was once put into the code, and then a test failed: `plan_cache_mode` not set for the session; not
+Each of these faults, put into the code on purpose, made a test fail: `plan_cache_mode` not set for the session; not
 set for the role behind the pooler.
 """
 

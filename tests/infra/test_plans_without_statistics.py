@@ -1,6 +1,6 @@
 """A move and a batch right after a person's tasks were created, before PostgreSQL has statistics of them, read few rows.
 
-Each of these faults was once put into the code, and then a test failed: both tasks of a move read with one `IN`; new
+Each of these faults, put into the code on purpose, made a test fail: both tasks of a move read with one `IN`; new
 positions for all tasks, not only for those around the place.
 """
 
@@ -78,7 +78,7 @@ async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
-async def test_a_move_without_room_beside_a_large_trash_writes_only_the_tasks_around_the_place(
+async def test_given_no_room_and_a_large_trash_then_a_move_writes_only_the_tasks_around_the_place(
     postgres: PostgresServer, seed: str
 ) -> None:
     async with explaining_session(postgres, seed + NO_ROOM + TRASH) as explaining:

@@ -3,7 +3,7 @@
 A round trip begins when the client sends after the server has answered. Each operation is measured warm: the connection
 is open, and has prepared the statement before.
 
-This fault was once put into the code, and then a test failed: one more statement in the read of a task.
+This fault, put into the code on purpose, made a test fail: one more statement in the read of a task.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The queue for a pool without a free connection.
 
-Each of these faults was once put into the code, and then a test failed: the length is ignored; no request waits; a
+Each of these faults, put into the code on purpose, made a test fail: the length is ignored; no request waits; a
 wait ends while connections are being opened; a cancelled turn stays in the queue; the newest turn is served first.
 """
 

@@ -33,7 +33,7 @@ class Follower:
         return bool(page["more"])
 
     def begin_again(self) -> None:
-        """Forget everything, as a client does after 410."""
+        """Forget the copy and the token, as a client does after 410."""
         self.token, self.copy = None, {}
 
     def clone(self) -> Self:

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncpg
 
-from dev.cluster import CannotStart
-from dev.postgres import PostgresServer
+from dev.postgres import PostgresServer, QueryFailed
 
 PATIENCE = 20  # seconds
 TABLE_LOCK = "relation"  # as `wait_event` in `pg_stat_activity`
@@ -21,7 +20,7 @@ def locked(postgres: PostgresServer, database: str) -> Iterator[None]:
     """Lock the table `tasks`, so that every statement on it waits. Unlock it when the block ends."""
 
     def hold() -> None:
-        with suppress(CannotStart):  # the query fails, because its server process is ended below
+        with suppress(QueryFailed):  # the query fails, because its server process is ended below
             postgres.query("BEGIN; LOCK TABLE tasks; SELECT pg_sleep(60)", database)
 
     holding = threading.Thread(target=hold)

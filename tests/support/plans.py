@@ -24,7 +24,7 @@ class Plan:
     @property
     def rows_read(self) -> int:
         """The number of tasks that were read, including those that a filter removed."""
-        return sum(map(rows_read, self.scans_of_tasks))
+        return sum(map(rows_of_scan, self.scans_of_tasks))
 
     @property
     def sorts(self) -> bool:
@@ -32,10 +32,10 @@ class Plan:
 
     @property
     def indexes(self) -> set[str]:
-        return {node.get("Index Name", "none") for node in self.scans_of_tasks}
+        return {name for scan in self.scans_of_tasks for name in _indexes_of(scan)}
 
 
-def rows_read(scan: dict[str, Any]) -> int:
+def rows_of_scan(scan: dict[str, Any]) -> int:
     """Return the rows that a scan read in all its loops. PostgreSQL prints the average of one loop."""
     names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     return int(scan["Actual Loops"] * sum(scan.get(name, 0) for name in names))
@@ -62,9 +62,14 @@ def _literal(value: object) -> str:
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
 
 
+def _indexes_of(scan: dict[str, Any]) -> Iterator[str]:
+    if scan["Node Type"] == "Bitmap Heap Scan":  # its children read the indexes
+        yield from (node["Index Name"] for node in _nodes(scan) if node["Node Type"] == "Bitmap Index Scan")
+    else:
+        yield scan.get("Index Name", "none")
+
+
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if node["Node Type"] == "Bitmap Index Scan":
-        return  # its parent, the heap scan, has the same rows
     yield node
     for child in node.get("Plans", ()):
         yield from _nodes(child)

@@ -1,4 +1,4 @@
-"""Replaces texts of documented files, such as ports, which a test cannot use as they are."""
+"""Replaces parts of the examples in `docs/`, for example ports that a test cannot use."""
 
 from collections.abc import Mapping
 

@@ -18,6 +18,7 @@ GROWTH: Final = 1.05  # allowed ratio of the memory at the end to the memory aft
 def endurance(harness: Harness) -> None:
     total, warm = (300_000, 50_000) if harness.long else (8_000, 4_000)
     with harness.serving(settings={"LOG_LEVEL": "error"}) as service:
+        # Nothing fails: `fault` marks only the time that is measured.
         with harness.under_load(service, people=PEOPLE, pace=PEOPLE / RATE) as load, harness.fault():
             wait_for(load, warm)
             warm_memory, warm_open = memory(service), descriptors(service)

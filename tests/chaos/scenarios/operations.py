@@ -13,7 +13,7 @@ import redis
 
 from dev.postgres import free_port
 from tests.chaos.harness import Harness, is_up
-from tests.chaos.judge import ALWAYS, BUSY, CUT, Allowed
+from tests.chaos.judge import BUSY, OK_STATUSES, STATUSES_IF_KILLED, Allowed
 from tests.chaos.scenario import scenario
 from tests.conftest import environment_for
 from tests.support.metrics import scraped, total
@@ -28,7 +28,7 @@ APART = 6.0
 """Seconds between two kills. If a worker dies within 5.5 s of another one, granian ends the service."""
 REQUESTS = 200  # after the log reader is gone
 COUNT = "taskward_http_request_duration_seconds_count"
-UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=ALWAYS)
+UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES)
 
 
 @scenario("SIGTERM at start", UNNOTICED)
@@ -83,7 +83,9 @@ def read_until(descriptor: int, ended: threading.Event) -> None:
     os.close(descriptor)
 
 
-@scenario("worker killed again and again", Allowed(outage=5.0, slowest=5.0, answers=CUT, back=3.0))
+@scenario(
+    "worker killed again and again", Allowed(outage=5.0, slowest=5.0, answers=STATUSES_IF_KILLED, back=3.0)
+)
 def worker_killed_again(harness: Harness) -> None:
     port, kills = free_port(), 5 if harness.long else 3
     with harness.serving(settings={"METRICS_PORT": str(port)}) as service:

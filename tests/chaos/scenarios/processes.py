@@ -11,7 +11,7 @@ import psutil
 from dev.postgres import free_port
 from tests.chaos.answers import REFUSED
 from tests.chaos.harness import Harness, is_up, port_of
-from tests.chaos.judge import ALWAYS, BUSY, CUT, EXPECTED, Allowed
+from tests.chaos.judge import BUSY, OK_STATUSES, STATUSES_IF_KILLED, STATUSES_IN_OUTAGE, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.support.processes import workers
@@ -25,7 +25,7 @@ DELAY = 1  # seconds of SHUTDOWN_DELAY
 
 @scenario(
     "SIGTERM, and started again",
-    Allowed(outage=START, slowest=5.0, share_during=0.0, answers=EXPECTED | {REFUSED}),
+    Allowed(outage=START, slowest=5.0, share_during=0.0, answers=STATUSES_IN_OUTAGE | {REFUSED}),
 )
 def sigterm(harness: Harness) -> None:
     settings = {"PORT": str(free_port()), "SHUTDOWN_DELAY": "0"}
@@ -38,7 +38,10 @@ def sigterm(harness: Harness) -> None:
             stack.enter_context(harness.serving(settings=settings))
 
 
-@scenario("the only worker killed (SIGKILL)", Allowed(outage=START, slowest=5.0, answers=CUT, back=3.0))
+@scenario(
+    "the only worker killed (SIGKILL)",
+    Allowed(outage=START, slowest=5.0, answers=STATUSES_IF_KILLED, back=3.0),
+)
 def worker_killed(harness: Harness) -> None:
     with harness.serving() as service:
         before = workers(service)
@@ -53,7 +56,7 @@ def worker_killed(harness: Harness) -> None:
 
 @scenario(
     "the main process killed (SIGKILL), and started again",
-    Allowed(outage=START + 2.0, slowest=5.0, answers=CUT),
+    Allowed(outage=START + 2.0, slowest=5.0, answers=STATUSES_IF_KILLED),
 )
 def main_killed(harness: Harness) -> None:
     settings = {"PORT": str(free_port())}
@@ -77,7 +80,7 @@ def main_killed(harness: Harness) -> None:
 
 @scenario(
     "two processes behind a TCP proxy, replaced in turn",
-    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=ALWAYS),
+    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES),
 )
 def rolling(harness: Harness) -> None:
     with ExitStack() as stack:

@@ -16,7 +16,7 @@ import pytest
 from dev.children import prepare
 from tests.e2e.front_ends.documentation import Section
 from tests.support.replacing import replace_each
-from tests.support.servers.service import BARE
+from tests.support.servers.service import BARE_ENVIRONMENT
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -85,7 +85,7 @@ async def run(command: str, folder: Path, env: Mapping[str, str] | None = None) 
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euc", command),
         cwd=folder,
-        env={**BARE, **SILENT, **(env or {})},
+        env={**BARE_ENVIRONMENT, **SILENT, **(env or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -114,7 +114,7 @@ async def started(
         process = await asyncio.create_subprocess_exec(
             *("bash", "-euc", f"exec {command}"),
             cwd=folder,
-            env={**BARE, **SILENT, **(env or {})},
+            env={**BARE_ENVIRONMENT, **SILENT, **(env or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

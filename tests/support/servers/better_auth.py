@@ -31,7 +31,7 @@ MAIL_TIMEOUT = 5  # seconds
 REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 """Defines `require` in a bundle of ES modules, for packages in CommonJS."""
 NO_SETTINGS: Mapping[str, str] = {}
-LISTENING = "listening"  # how the server's line begins that says that it accepts requests
+LISTENING = "listening"  # the first word of the line that the server prints when it accepts requests
 
 
 @dataclass
@@ -120,7 +120,9 @@ def bundled_server() -> Path:
             f"--banner:js={REQUIRE}",
             "--log-level=error",
         ]
+        began = time.time()
         subprocess.run(command, cwd=WEB, check=True)
+        os.utime(new_bundle, (began, began))  # a source that is saved meanwhile is newer than the bundle
         new_bundle.replace(bundle)  # atomic, because several test workers may bundle at once
     return bundle
 

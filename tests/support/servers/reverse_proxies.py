@@ -16,7 +16,7 @@ from dev.children import prepare
 from dev.postgres import free_port
 from tests.support import certificates
 from tests.support.replacing import replace_each
-from tests.support.servers.service import BARE, Service
+from tests.support.servers.service import BARE_ENVIRONMENT, Service
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 NAME = "tasks.example.com"
@@ -97,7 +97,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[ReversePro
     with (folder / "proxy.log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env={**BARE, "HOME": str(folder)},
+            env={**BARE_ENVIRONMENT, "HOME": str(folder)},
             stdout=log,
             stderr=log,
             preexec_fn=prepare(),  # noqa: PLW1509 - no threads here

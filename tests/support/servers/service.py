@@ -23,7 +23,9 @@ from tests.support.servers.forked_app import ForkedApp, can_fork, start
 
 START_TIMEOUT = 30  # seconds
 END_TIMEOUT = 60  # seconds
-BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+BARE_ENVIRONMENT = {
+    name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ
+}
 """The environment without the settings that a developer may have exported."""
 Process: TypeAlias = "subprocess.Popen[bytes] | ForkedApp"
 
@@ -53,7 +55,7 @@ def app(
     *arguments: str, env: Mapping[str, str], cwd: Path, under: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
     """Run `app` with these arguments, and wait for its end. `under` is a command that runs `app`, like `prlimit`."""
-    env = {**BARE, "PORT": str(free_port()), **env}
+    env = {**BARE_ENVIRONMENT, "PORT": str(free_port()), **env}
     with TemporaryFile() as output, TemporaryFile() as errors:
         process: Process
         if under or not can_fork(env):
@@ -91,7 +93,7 @@ def serving(
     """
     LOGS.note(env.get("BETTER_AUTH_SECRET", ""))
     port, log = int(env.get("PORT") or free_port()), folder / "log"
-    env = {**BARE, **env, "PORT": str(port)}
+    env = {**BARE_ENVIRONMENT, **env, "PORT": str(port)}
     with log.open("ab") as output:
         process: Process
         if under or not wait or not can_fork(env):
