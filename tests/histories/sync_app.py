@@ -1,4 +1,4 @@
-"""Runs the service for random histories, which call synchronously and set the clock."""
+"""Runs the service for random histories: they call it synchronously and set its clock."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -45,7 +45,7 @@ def make_app(
 ) -> None:
     """Make an app in a folder: its skeleton, its packages, and the files of the documentation.
 
-    `changes` has replacements in these files, such as ports. Each replaced text occurs once.
+    `changes` replaces parts of these files, for example ports. Each replaced text occurs once.
     """
     skeleton = HERE / name
     shutil.copytree(skeleton, folder, ignore=shutil.ignore_patterns("node_modules"))

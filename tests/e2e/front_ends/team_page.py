@@ -1,4 +1,4 @@
-"""The page `/team` in a browser: that of a team which has its own client of Better Auth."""
+"""The page `/team` in a browser: it belongs to a team with its own client of Better Auth."""
 
 from dataclasses import dataclass
 

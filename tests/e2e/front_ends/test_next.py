@@ -1,6 +1,6 @@
 """A Next.js app made of the generator's files and the blocks of docs/front-ends.md, in a real Chromium.
 
-The page `/team` is that of a team which already has its own client of Better Auth and other ways to sign in.
+The page `/team` belongs to a team that already has its own client of Better Auth and other ways to sign in.
 """
 
 import asyncio
