@@ -12,7 +12,7 @@ COLUMNS: Final = {
     "requests/s": ("rate", ",.0f"),
     "CPU µs/request": ("cpu", ",.0f"),
     "PostgreSQL's": ("database_cpu", ",.0f"),
-    "CPU in all": ("total_cpu", ",.0f"),
+    "total CPU": ("total_cpu", ",.0f"),
     "WAL bytes": ("wal", ",.0f"),
     "p50 ms": ("p50", ".1f"),
     "p95 ms": ("p95", ".1f"),
@@ -63,7 +63,7 @@ class Report:
         return median(self.by_round(variant, scene, figure).values())
 
     def ratio(self, variant: str, other: str, scene: str, figure: str = "cpu") -> Ratio:
-        """Compare two variants in one scene, round by round."""
+        """Return the ratio of two variants' medians in one scene, with the range of single rounds."""
         ours, theirs = self.by_round(variant, scene, figure), self.by_round(other, scene, figure)
         rounds = [ours[number] / theirs[number] for number in ours.keys() & theirs.keys()]
         return Ratio(median(ours.values()) / median(theirs.values()), min(rounds), max(rounds))
@@ -76,7 +76,7 @@ class Report:
         width = max(len(name) for name in (*self.variants, *(TITLES.get(s, s) for s in self.scenes)))
         for scene in self.scenes:
             heads = "".join(f"{head:>16}" for head in COLUMNS)
-            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   CPU of {base} in all ÷ this one's (spread)"
+            yield f"\n{TITLES.get(scene, scene):<{width}}{heads}   total CPU of {base} ÷ this line's (range)"
             for variant in self.variants_of(scene):
                 cells = "".join(
                     f"{format(self.median(variant, scene, figure), form):>16}"

@@ -97,7 +97,10 @@ def _family(root: psutil.Process) -> list[psutil.Process]:
 
 
 def _memory(process: psutil.Process) -> float:
-    full = process.memory_full_info()
+    try:
+        full = process.memory_full_info()
+    except psutil.NoSuchProcess:  # it has just ended
+        return 0.0
     return float(getattr(full, "pss", full.rss)) / MEGABYTE
 
 

@@ -581,6 +581,19 @@ def test_uvicorn_finds_the_application_without_a_warning(tmp_path: Path, target:
     assert not [line for line in message.splitlines() if re.search("error|warning", line, re.IGNORECASE)]
 
 
+def test_under_uvicorn_a_settings_file_that_everybody_can_write_is_one_message_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://a@127.0.0.1:1/x\n")
+    (tmp_path / ".env").chmod(0o666)
+    command = [sys.executable, "-m", "uvicorn", "app.main:app"]
+
+    done = subprocess.run(command, env=BARE, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert f"chmod go-w {tmp_path}/.env" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", [("--version",), ("--help",)])
 def test_app_prints_its_version_and_its_help(tmp_path: Path, command: tuple[str]) -> None:
     done = app(*command, env={}, cwd=tmp_path)

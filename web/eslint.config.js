@@ -5,7 +5,8 @@ import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 import browserApis from "./lint/browser-apis.ts";
 
-// React calls what an effect returns. A browser's function may return nothing in one version and a value in the next.
+// An arrow function without braces returns the value of its expression, and React calls what an effect returns.
+// A function of a browser that returns nothing today may return a value in a newer version.
 const EFFECT_IS_A_BLOCK = {
   selector:
     "CallExpression[callee.name=/^use(Layout|Insertion)?Effect$/] > ArrowFunctionExpression[body.type!='BlockStatement']",

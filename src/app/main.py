@@ -1,6 +1,6 @@
-"""The ASGI application (`uvicorn app.main:app --reload`). The only module whose import has side effects."""
+"""The ASGI application (`uvicorn app.main:app --reload`). Importing it has side effects."""
 
-# ruff: noqa: E402 - imports after the first line
+# ruff: noqa: E402 - imports after `gc.disable()`
 import gc
 
 gc.disable()  # nearly nothing that is created here is garbage, and collecting takes a tenth of the start
@@ -18,8 +18,8 @@ from app.settings.telemetry import METRICS_FOLDER, otel_variables
 # That one takes 4 to 25 ms with 500 open streams, and finds almost nothing.
 YOUNGER_COLLECTIONS = 1_000
 
-env = environment()
 try:
+    env = environment()
     settings = Settings.from_env(env)
 except SettingsError as error:
     sys.exit(str(error))

@@ -42,7 +42,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(LEAVE, self._leave)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a process that was not forked inherits a full one
+        # The main process blocks its signals. A forked worker has unblocked them, a spawned one has not.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if os.getppid() == int(main_process):
             os.kill(int(main_process), STARTED)
         watching = asyncio.create_task(self._leave_with(int(main_process)))

@@ -37,7 +37,7 @@ export default ESLintUtils.RuleCreator.withoutDocs({
     function check(node: TSESTree.Identifier | TSESTree.Literal): void {
       const place = esTreeNodeToTSNodeMap.get(node);
       if (checked.has(place) || ts.isPartOfTypeNode(place) || isGuarded(node)) return;
-      checked.add(place); // `{ size }` is one place, and two nodes of ESLint's
+      checked.add(place); // the shorthand `{ size }` is one node of TypeScript, and two of ESLint (key and value)
       const declarations = symbolAt(place)?.declarations ?? [];
       const declaration = declarations.find((each) => program.isSourceFileDefaultLibrary(each.getSourceFile()));
       if (declaration === undefined) return;
@@ -66,7 +66,10 @@ export default ESLintUtils.RuleCreator.withoutDocs({
       return checker.getSymbolAtLocation(place);
     }
 
-    /** Returns the names of the types of a member's object: TypeScript has mixins where the data have classes. */
+    /**
+     * Returns the names of the types of the object whose member is read. TypeScript declares `json` in the mixin
+     * `Body`, MDN's data in the class `Response`: so these names are tried too.
+     */
     function receiverNames(place: ts.Node): string[] {
       const { parent } = place;
       if (!ts.isPropertyAccessExpression(parent) || parent.name !== place) return [];
@@ -86,7 +89,7 @@ export default ESLintUtils.RuleCreator.withoutDocs({
   },
 });
 
-/** Returns whether the code continues with `?.` if this member is missing. */
+/** Returns whether `?.` follows this member, so that the code also runs without it. */
 function isGuarded({ parent: access }: TSESTree.Node): boolean {
   if (access?.type !== AST_NODE_TYPES.MemberExpression) return false;
   const { parent } = access;

@@ -79,7 +79,7 @@ test("a second has ten lines for refusals and ten for errors, output of librarie
   assert.equal(lines.length, 20);
 });
 
-test("a printed mail has no line of 64 KB, and a client cannot add lines to it", async (t) => {
+test("each line of a printed mail is short, and a client cannot add lines to it", async (t) => {
   const printed: string[] = [];
   t.mock.method(console, "log", (text: string) => printed.push(text));
 

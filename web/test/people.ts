@@ -51,7 +51,7 @@ export function browser({ verifiesEmail = false } = {}) {
     }
     return answer;
   };
-  /** A page of this browser. `instead` may answer requests in place of Better Auth. */
+  /** The Better Auth client of a new page of this browser. `instead` may answer requests in place of Better Auth. */
   const page = (instead: (path: string) => Promise<Response> | null = () => null) =>
     clientOf((input, init) => instead(new URL(new Request(input, init).url).pathname) ?? send(input, init));
   return { page, requested };

@@ -1,4 +1,4 @@
-/** Outside a page no call waits, nothing is kept, and no visitor gets the data of another visitor. */
+/** Outside a page no call waits for a sign-in, no request leaves anything for the next one, and no visitor gets the data of another visitor. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -41,7 +41,7 @@ test("a page that is rendered on a server gets 401 at once, a hundred times, and
   assert.deepEqual([requests, heard, session.user], [[], [], null]);
 });
 
-test("a module's own token function runs for each call, so that no visitor gets another's", async () => {
+test("a token function that is given to `createTaskward` runs for each call, so that no visitor gets another visitor's token", async () => {
   const users = ["ann", "bob", null];
   const { owners, send } = tasksByOwner();
   const getToken = async () => {
@@ -185,7 +185,7 @@ for (const address of [undefined, "localhost:3000/api/auth"])
     await assert.rejects(api.list(), { name: "TypeError", message: /^`auth` is .*https:\/\/$/ });
   });
 
-test("a URL that is not Better Auth's is in the cause, with the status", async () => {
+test("if `auth` is not the URL of Better Auth, the error's cause names the URL and the status", async () => {
   const options = { auth: "https://app.example.com", baseUrl: BASE };
   const api = apiFor(requestOf("ann"), { ...options, fetch: async () => new Response("<html>", { status: 404 }) });
 

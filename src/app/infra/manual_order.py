@@ -75,12 +75,13 @@ async def _spread(session: OwnerSession, move: Move, target: Position, *, at: da
         }
         before = await session.rows(manual_order.NEAREST_BEFORE, **values)
         after = await session.rows(manual_order.NEAREST_AFTER, **values)
-        low = first = before[-1]["position"] if before else target
-        high = last = after[-1]["position"] if after else target
+        # The outermost tasks found are not written. If one was missing, the list ends there.
+        low = before[-1]["position"] if before else target
+        high = after[-1]["position"] if after else target
         if len(before) <= tasks_on_each_side:
-            low = between(None, first, at)
+            low = between(None, low, at)
         if len(after) <= tasks_on_each_side:
-            high = between(last, None, at)
+            high = between(high, None, at)
         ids_before = [row["id"] for row in reversed(before[:tasks_on_each_side])]
         ids = ids_before + pair + [row["id"] for row in after[:tasks_on_each_side]]
         if positions := spread(len(ids), low, high, longest=position_max):

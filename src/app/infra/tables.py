@@ -69,7 +69,8 @@ class TaskOwnerRow(OwnedRow):
     # Rows of `kept_answers`, or a larger number: a request that finds the quota full counts again.
     kept_answers: Mapped[int] = mapped_column(server_default=text("0"))
     kept_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    floor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # `app.domain.changes`
+    # The lowest revision whose token of changes is valid.
+    floor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     tombstones: Mapped[int] = mapped_column(server_default=text("0"))  # rows of `ended_tasks`
 
 
@@ -88,13 +89,15 @@ class TaskRow(OwnedRow):
     due_whole_day: Mapped[bool] = mapped_column(server_default=text("false"))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)
-    tag_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)  # `tag_key`
+    # Computed by `app.domain.tags.tag_key`.
+    tag_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=NO_TEXTS)
     position: Mapped[str] = mapped_column(Text(collation="C"))
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     completed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))
     trashed_at: Mapped[datetime | None] = mapped_column(DateTimeUTC(timezone=True))  # None: not in the trash
-    title_key: Mapped[str] = mapped_column(Text(collation="C"), server_default=EMPTY_TEXT)  # `sort_key`
-    title_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)  # `searchable`
+    # Computed by `sort_key` and `searchable` of `app.domain.text`.
+    title_key: Mapped[str] = mapped_column(Text(collation="C"), server_default=EMPTY_TEXT)
+    title_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
     description_words: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
     # The owner's revision of the last write; 0: written before migration 0007.
     revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
@@ -104,18 +107,20 @@ class TaskRow(OwnedRow):
     def __table_args__(cls) -> tuple[Any, ...]:
         """Return the checks of the values, and an index for each order (`app.infra.statements.lists`).
 
-        Each check costs time at each write. `user_id` needs none here, because the owner's row has one.
+        Each check costs time at each write. `user_id` has none here: the owner's row, which the service
+        writes first, has one.
         """
         alive, trashed = text("trashed_at IS NULL"), text("trashed_at IS NOT NULL")
-        paths = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
+        # `dict.fromkeys` drops the second `id` of the order by creation.
+        indexed = [("id",), *(dict.fromkeys(("completed", column, "id")) for column in ORDERS.values())]
         return (
             CheckConstraint("char_length(title) BETWEEN 1 AND 255", name="title"),
             CheckConstraint("char_length(description) <= 10000", name="description"),
             CheckConstraint("cardinality(tags) <= 20", name="tags"),
             CheckConstraint("priority BETWEEN 0 AND 3", name="priority"),
             *(
-                Index(f"ix_tasks_{'_'.join(path)}", "user_id", *path, postgresql_where=alive)
-                for path in paths
+                Index(f"ix_tasks_{'_'.join(columns)}", "user_id", *columns, postgresql_where=alive)
+                for columns in indexed
             ),
             Index("ix_tasks_trashed", "user_id", "id", postgresql_where=trashed),
             Index("ix_tasks_trashed_revision", "user_id", "revision", "id", postgresql_where=trashed),

@@ -45,9 +45,10 @@ class ClientAddresses:
         return context.lines(b"x-forwarded-proto") == ["https"]
 
     def _client_behind(self, peer: str, chain: Sequence[str]) -> str | None:
-        """Return the rightmost address that is not a trusted proxy; the leftmost if all are.
+        """Return the rightmost address of `chain` and then `peer` that is not a trusted proxy.
 
-        Stop before an entry that is no address.
+        If all of them are trusted, return the leftmost. An entry that is no address hides those left of it.
+        None: `peer` is no address either.
         """
         last = parse_address(peer)
         for entry in reversed(chain):

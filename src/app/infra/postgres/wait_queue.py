@@ -45,7 +45,7 @@ class WaitQueue:
     def __init__(self, length: int, may_wait_longer: Callable[[], bool]) -> None:
         self._length = length
         self._may_wait_longer = may_wait_longer
-        self.timers: dict[Turn, asyncio.TimerHandle] = {}
+        self.timers: dict[Turn, asyncio.TimerHandle] = {}  # of all who wait; public: `Pool.release` reads it
         self._places: dict[Turn, Place] = {}
         self._line: list[Place] = []  # in order
         self._numbers = count()

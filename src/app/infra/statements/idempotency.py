@@ -24,6 +24,7 @@ GONE: Final = 410
 BYTES_MAX: Final = bindparam("bytes_at_most", type_=sa.BigInteger)
 RESPONSES_MAX: Final = bindparam("responses_at_most", type_=sa.Integer)
 SINCE: Final = bindparam("since", type_=RESPONSES.c.kept_at.type)
+"""A response of this time or earlier has expired."""
 SIZE: Final = func.octet_length(RESPONSES.c.body)
 
 
@@ -50,7 +51,7 @@ def forget_old(*conditions: sa.ColumnElement[bool]) -> sa.CTE:
 def _count_anew() -> Statement:
     young = (*owner_scope(RESPONSES), RESPONSES.c.kept_at > SINCE)
     counts = {
-        "revision": OWNERS.c.revision + ONE,  # so a purge sees that the counts have changed
+        "revision": OWNERS.c.revision + ONE,  # so a permanent deletion that waits for the row sees it
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
         "kept_bytes": select(func.coalesce(func.sum(SIZE), number(0))).where(*young).scalar_subquery(),
     }

@@ -40,7 +40,7 @@ export default function App() {
 
 function TaskList({ user }: { user: string }) {
   const [tasks, setTasks] = useState<Task[]>([]);
-  const [edited, setEdited] = useState<Task | null>(null); // as it was when the person began, or saw it last
+  const [edited, setEdited] = useState<Task | null>(null); // as the person saw it last: at the start of the edit, or after a conflict
   const [message, setMessage] = useState("");
 
   useEffect(() => {
@@ -84,6 +84,7 @@ function TaskList({ user }: { user: string }) {
       } catch (error) {
         if (!isConflict(error)) throw error;
         const now = await api.get(id);
+        replace(now);
         setEdited(now); // the field keeps what was typed
         throw new Error(`Meanwhile this task became “${now.title}”. Save again to replace that.`);
       }

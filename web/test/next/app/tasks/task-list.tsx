@@ -7,7 +7,7 @@ import { isConflict, isProblem, isSignedOut, type Task } from "@/lib/taskward";
 
 export function TaskList({ first }: { first: Task[] }) {
   const [tasks, setTasks] = useState(first);
-  const [edited, setEdited] = useState<Task | null>(null); // as it was when the person began, or saw it last
+  const [edited, setEdited] = useState<Task | null>(null); // as the person saw it last: at the start of the edit, or after a conflict
   const [failure, setFailure] = useState<unknown>(null);
 
   /** Runs an action. If it fails, shows the error and keeps the typed text. */
@@ -45,6 +45,7 @@ export function TaskList({ first }: { first: Task[] }) {
       } catch (error) {
         if (!isConflict(error)) throw error;
         const now = await api.get(id);
+        replace(now);
         setEdited(now); // the field keeps what was typed
         throw new Error(`Meanwhile this task became “${now.title}”. Save again to replace that.`);
       }
