@@ -78,8 +78,7 @@ function TaskList({ user }: { user: string }) {
     const title = String(new FormData(event.currentTarget).get("title"));
     return attempt(async () => {
       try {
-        const task = await api.update(id, { title }, { ifVersion: version });
-        setTasks((before) => before.map((each) => (each.id === id ? task : each)));
+        replace(await api.update(id, { title }, { ifVersion: version }));
         setEdited(null);
       } catch (error) {
         if (!isConflict(error)) throw error;
@@ -90,6 +89,8 @@ function TaskList({ user }: { user: string }) {
       }
     });
   }
+
+  const replace = (task: Task) => setTasks((before) => before.map((each) => (each.id === task.id ? task : each)));
 
   return (
     <>
