@@ -87,17 +87,9 @@ class History(RuleBasedStateMachine):
             headers["idempotency-key"] = key
         if body is not None:
             more["json"] = body
-        answer = self._answer(owner, method, path, headers=headers, **more)
+        answer = self.app.wait_for(self.people[owner].ask(method, path, headers=headers, **more))
         if key is not None and answer.is_success:
             self.keyed_requests.append(KeyedRequest(owner, method, path, key, body, answer))
-        return answer
-
-    def _answer(self, owner: str, method: str, path: str, **more: Any) -> Any:
-        """Send a request, a second time if its search was too slow: a busy machine may stop for a second."""
-        for _ in range(2):
-            answer = self.app.wait_for(self.people[owner].ask(method, path, **more))
-            if answer.status_code != 503 or not answer.json()["type"].endswith("/search-too-slow"):
-                break
         return answer
 
     def list_of(self, owner: str, **parameters: Any) -> Any:
