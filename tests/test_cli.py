@@ -588,7 +588,9 @@ def test_under_uvicorn_a_settings_file_that_everybody_can_write_is_one_message_w
     (tmp_path / ".env").chmod(0o666)
     command = [sys.executable, "-m", "uvicorn", "app.main:app"]
 
-    done = subprocess.run(command, env=BARE, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=BARE_ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
 
     assert f"chmod go-w {tmp_path}/.env" in done.stderr
     assert "Traceback" not in done.stderr
