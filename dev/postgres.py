@@ -23,11 +23,11 @@ SUPERUSER = "postgres"
 LOGIN = "taskward"
 STOP_TIMEOUT = 20  # seconds
 START_TIMEOUT = 30  # seconds
-NOT_DURABLE = {
+TEMPORARY = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    # Otherwise PostgreSQL compiles a query of the driver about types: 0.1 s for each connection of a pooler.
+    # With JIT, the query by which asyncpg looks up types takes 0.1 s on each connection of a pooler.
     "jit": "off",
 }
 """Settings of a server whose data nobody keeps."""
@@ -40,7 +40,10 @@ class QueryFailed(Exception):
 
 
 class PostgresServer:
-    """A server of the cluster in `folder/postgres`, which is made at the first start."""
+    """A server of the cluster in `folder/postgres`, or where `folder/postgres.elsewhere` says.
+
+    The first start makes the cluster.
+    """
 
     def __init__(
         self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, durable: bool = True
@@ -53,7 +56,7 @@ class PostgresServer:
         self._durable = durable
         self.log = self._folder / "postgres.log"
         self.port = port or free_port()
-        self._settings = {} if durable else dict(NOT_DURABLE)
+        self._settings = {} if durable else dict(TEMPORARY)
         self._settings |= settings or {}
         self.through: tuple[str, ...] = ()  # a command before the server's, such as `ip netns exec`
         self._process: subprocess.Popen[bytes] | None = None
@@ -237,7 +240,7 @@ def free_port() -> int:
     """Return a free port, below the ports that the system chooses by itself.
 
     A process never gets a port twice, because the server that had it may be down for a moment. For the same
-    reason each worker of the tests has its own range.
+    reason each of up to eight workers of the tests has its own range.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:

@@ -491,7 +491,7 @@ async def test_a_role_that_may_not_read_the_version_is_reported_with_the_grant_t
     await owner.close()
 
     assert failed_start.returncode == 1
-    assert f"run GRANT SELECT ON taskward_version TO {role}" in failed_start.stderr
+    assert f'run GRANT SELECT ON taskward_version TO "{role}"' in failed_start.stderr
 
 
 @pytest.mark.server

@@ -1,4 +1,4 @@
-"""Bodies at or above the highest allowed validation cost."""
+"""Request bodies that are as costly to validate as the limits allow, and invalid ones that may take long to refuse."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from app.api.requests.batch_body import BATCH_MAX
 from app.api.requests.task_bodies import BODY_MAX
 from app.strict_json import MAX_DIGITS
 
-LONGEST: Final = 9_900  # characters of a description; 10,000 are allowed
+LENGTH: Final = 9_900  # characters of each description; 10,000 are allowed
 ALPHABETS: Final[Mapping[str, str]] = {
     "accents": "é ",
     "marks": "a" + "\u0301\u0327" * 15,
@@ -17,7 +17,7 @@ ALPHABETS: Final[Mapping[str, str]] = {
     "emoji": "😀",
     "one letter that becomes 18 when normalised": "\ufdfa" + "b" * 19,
     "commas and quotes": '","',
-    "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LONGEST)),
+    "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LENGTH)),
 }
 TAGS: Final = [f"é{'a' * 40}{number}" for number in range(20)]
 
@@ -27,7 +27,7 @@ def to_json(value: object) -> bytes:
 
 
 def description_of(unit: str) -> str:
-    return (unit * (LONGEST // len(unit) + 1))[:LONGEST]
+    return (unit * (LENGTH // len(unit) + 1))[:LENGTH]
 
 
 COSTLIEST: Final = description_of(ALPHABETS["marks"])
@@ -35,7 +35,7 @@ COSTLIEST: Final = description_of(ALPHABETS["marks"])
 
 def batch_of(operation: Mapping[str, Any], *, ids: bool = False) -> bytes:
     """Return the largest allowed batch that repeats one operation; with `ids`, each names another task."""
-    room_for_id = 60  # bytes, and those of the comma
+    room_for_id = 60  # bytes: the member `id`, and the comma between two operations
     count = min(100, BATCH_MAX // (len(to_json(operation)) + room_for_id))
     return to_json(
         {"operations": [{**operation, **({"id": str(uuid4())} if ids else {})} for _ in range(count)]}
@@ -56,8 +56,8 @@ def invalid_bodies(size: int, before: str, after: str) -> dict[str, bytes]:
         "arrays and objects": fill(before, '{"a":[]}', after, size),
         "brackets within each other": fill(before, "[" * 27 + "]" * 27, after, size),
         "brackets that never close": b"[" * size,
-        "half of all brackets close": b"[" * (size // 2) + b"]" * (size // 2),
-        "brackets that only close": b"[" * 100 + b"]" * (size - 100),
+        "deep brackets that all close": b"[" * (size // 2) + b"]" * (size // 2),
+        "more brackets close than open": b"[" * 100 + b"]" * (size - 100),
         "quotes": fill(before, '""', after, size),
         "unknown members": f"{{{names}}}".encode(),
         "long numbers": fill(before, "9" * MAX_DIGITS, after, size),

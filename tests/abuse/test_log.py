@@ -36,7 +36,9 @@ def test_a_flood_of_options_requests_writes_few_log_lines_and_no_line_of_another
                 flood.sendall(OPTIONS * AT_ONCE)
                 answers = b""
                 while answers.count(b"HTTP/1.1 204") < AT_ONCE or not answers.endswith(b"\r\n\r\n"):
-                    answers += flood.recv(65536)
+                    received = flood.recv(65536)
+                    assert received, "the service closed the connection"
+                    answers += received
             seconds = time.monotonic() - began
         eventually(port, lambda found: total(found, COUNT, method="OPTIONS", status=204) == ROUNDS * AT_ONCE)
 

@@ -18,6 +18,7 @@ def in_order(tasks: Iterable[Task], selection: Selection, revisions: Revisions) 
     ordered = sorted(
         tasks, key=lambda task: _place(bookmark_of(task, selection, revisions)), reverse=selection.descending
     )
+    # Tasks without a due date come last in both directions.
     return sorted(ordered, key=lambda task: selection.order is Order.DUE and task.due is None)
 
 

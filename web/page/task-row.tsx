@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Task } from "../lib";
 import { Confirm } from "./confirm";
 import { dueInWords } from "./due";
-import { focusTask, useRow } from "./focus";
+import { focusRowInNextFrame, useRow } from "./focus";
 import { TaskEditor } from "./task-editor";
 import { DRAFT, type useTasks } from "./use-tasks";
 import { Words } from "./words";
@@ -32,7 +32,7 @@ export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLast
 
   const wasEditing = useRef(false);
   useEffect(() => {
-    if (wasEditing.current && !isEditing) focusTask(task.id); // the editor had the focus and was removed
+    if (wasEditing.current && !isEditing) focusRowInNextFrame(task.id); // the editor had the focus and was removed
     wasEditing.current = isEditing;
   }, [isEditing, task.id]);
 

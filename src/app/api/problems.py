@@ -210,8 +210,8 @@ TASK_EXISTS: Final = Problem(
     "was written. Leave the header out, or send `If-Match` with the ETag of the task that you read.",
 )
 
-NOT_CHANGED: Final = {MissingVersions: PRECONDITION_REQUIRED, NoTask: TASK_EXISTS}
-"""The problems of expectations that a task does not meet, although it was not changed."""
+INSTEAD_OF_TASK_CHANGED: Final = {MissingVersions: PRECONDITION_REQUIRED, NoTask: TASK_EXISTS}
+"""The problem of a `TaskChanged` that was raised for another reason, by what the request expected."""
 
 INVALID_REQUEST: Final = PROBLEMS[domain.InvalidTask]
 
@@ -296,7 +296,7 @@ def on_domain_error(request: Request[Any, Any, Any], error: domain.DomainError) 
         case domain.RetryLater(retry_after=seconds):
             headers["retry-after"] = str(seconds)
         case domain.TaskChanged(version=version, expected=expected):
-            problem = NOT_CHANGED.get(type(expected), problem)
+            problem = INSTEAD_OF_TASK_CHANGED.get(type(expected), problem)
             if error.operation is None:  # the URL of a batch is not that of the task
                 headers["etag"] = f'"{version}"'
             detail = _explain_tags(expected.sent) if isinstance(expected, ForeignTags) else ""
@@ -341,7 +341,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Prob
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> ProblemResponse:
-    """Answer a bug with 500. Its place in the code goes to the log; the client gets no detail."""
+    """Answer a bug with 500. Its place in the code goes to the log; the client learns nothing about it."""
     log.error("unexpected error", error=logs.describe_error(error))
     return ProblemResponse(context_of(request.scope), problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR))
 
@@ -361,7 +361,7 @@ def allow_header(methods: Sequence[str]) -> str:
 
 def detail_with_place(error: FieldError) -> str:
     """Return a validation error with its place, for `detail`: many clients show `detail` alone."""
-    place = error.pointer.removeprefix("/") or ("body" if error.in_ == "body" else error.in_)
+    place = error.pointer.removeprefix("/") or error.in_
     return f"{place}: {error.detail}"
 
 

@@ -41,7 +41,7 @@ def _translate_pooler_error(error: BaseException) -> BaseException:
 
 
 def connection_error(address: DatabaseAddress, error: BaseException) -> str | None:
-    """Return what is wrong with the address; None if the server is unavailable instead."""
+    """Return what is wrong with the address; None if the error says nothing about it."""
     host = address.host
     message = None
     match _translate_pooler_error(error):
@@ -57,7 +57,7 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
         case pg.InsufficientPrivilegeError() if "taskward_version" in str(error):
             message = (
                 f"names a role that may not read the version of the schema:"
-                f" run GRANT SELECT ON taskward_version TO {address.user}"
+                f" run GRANT SELECT ON taskward_version TO {quote_role(address)}"
             )
         case ssl.SSLError():
             message = f"names {host}, with which no TLS connection can be made"
@@ -67,6 +67,11 @@ def connection_error(address: DatabaseAddress, error: BaseException) -> str | No
                 " add sslmode=disable if the connection may be unencrypted"
             )
     return f"{address.setting} {message}" if message else None
+
+
+def quote_role(address: DatabaseAddress) -> str:
+    """Return the role of an address as SQL writes it."""
+    return '"{}"'.format(address.user.replace('"', '""'))
 
 
 def explain_unfit_role(address: DatabaseAddress, error: BaseException, remedy: str) -> str | None:

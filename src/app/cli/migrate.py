@@ -8,7 +8,7 @@ from typing import Any, Final
 from alembic.util import CommandError
 from asyncpg import DuplicateTableError, PostgresError
 
-from app.cli.connection_errors import connection_error, explain_unfit_role, explain_unreachable
+from app.cli.connection_errors import connection_error, explain_unfit_role, explain_unreachable, quote_role
 from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotRepair
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _explain_role(address: DatabaseAddress, error: Exception) -> str | None:
-    user = '"{}"'.format(address.user.replace('"', '""'))
+    user = quote_role(address)
     if "create role" in str(error):
         return explain_unfit_role(address, error, f"run ALTER ROLE {user} CREATEROLE")
     if 'role "' in str(error):

@@ -75,9 +75,16 @@ def tcp_proxy(url: str) -> Iterator[TcpProxy]:
             with suppress(OSError):
                 while True:
                     client, _ = listener.accept()
-                    proxy.connect(client, socket.create_connection((there.hostname or "", there.port or 0)))
+                    try:
+                        server = socket.create_connection((there.hostname or "", there.port or 0))
+                    except OSError:
+                        client.close()
+                    else:
+                        proxy.connect(client, server)
 
         threading.Thread(target=accept, daemon=True).start()
-        yield proxy
-        proxy.cut()
-        listener.shutdown(socket.SHUT_RDWR)
+        try:
+            yield proxy
+        finally:
+            proxy.cut()
+            listener.shutdown(socket.SHUT_RDWR)

@@ -102,7 +102,9 @@ def check_room_for_response(request: TaskRequest) -> None:
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-PROBLEM_JSON: Final = "application/problem+json"  # RFC 9457; who accepts it gets any response: see `accepts`
+PROBLEM_JSON: Final = (
+    "application/problem+json"  # RFC 9457; a client that accepts it never gets 406: see `accepts`
+)
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 UTF_8: Final = frozenset({"utf-8", "utf8"})
 
@@ -193,7 +195,7 @@ async def _whole_body(request: TaskRequest, *, is_batch: bool) -> bytes:
         request.hold(len(body))
     if context.body_held:
         context.turn = await context.app.large_bodies.turn(context.user_id, len(body))
-        await TimeSlice().wait()
+        await TimeSlice().wait()  # until the event loop is free for the validation
     return body
 
 
@@ -217,15 +219,15 @@ def accepts(accept: str, media_type: str = JSON) -> bool:
         return True
     if len(accept) > HEADER_MAX:
         return False
-    weights: dict[str, bool] = {}
+    allowed: dict[str, bool] = {}
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
         weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
-        weights[media_range] = weights.get(media_range, False) or weight.strip("0.") != ""
-    if not weights.keys() - {""} or weights.get(PROBLEM_JSON):
+        allowed[media_range] = allowed.get(media_range, False) or weight.strip("0.") != ""
+    if not allowed.keys() - {""} or allowed.get(PROBLEM_JSON):
         return True
     ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-    return next((weights[media_range] for media_range in ranges if media_range in weights), False)
+    return next((allowed[media_range] for media_range in ranges if media_range in allowed), False)
 
 
 async def check_accept(request: TaskRequest) -> None:
