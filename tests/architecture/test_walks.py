@@ -2,7 +2,7 @@
 
 The walk marks the files that the request calls again on its way to the database.
 
-Each test traces one warm request in this process, from the ASGI call to the driver and back.
+Each test traces a request that is not the first of its kind, from the ASGI call to the driver and back.
 """
 
 import asyncio

@@ -278,7 +278,7 @@ export interface LiveOptions extends CallOptions {
   readonly since?: string | null | undefined;
   /** Called if there is no copy, or it is too old to update. Replace it by these tasks: all, those in the trash too. */
   readonly onAll?: ((tasks: Task[]) => void) | undefined;
-  /** Without `onAll`: called at the beginning, and if changes may have been missed. Read again what you show. */
+  /** Without `onAll`: called if changes may have been missed, and at the beginning without `since`. Read again what you show. */
   readonly onResync?: (() => void) | undefined;
   /** Every change before this token has been passed on: store it with your copy. */
   readonly onSince?: ((since: string) => void) | undefined;
@@ -1017,7 +1017,7 @@ export interface TaskwardOptions {
   readonly baseUrl: string;
   /**
    * "throw" (the default): a call rejects if nobody is signed in. "wait": it waits until the person is signed in
-   * again, so that nothing they typed is lost. Without a `window` no call waits.
+   * again, so that nothing they typed is lost. After a sign-out, and without a `window`, no call waits.
    */
   readonly whenSignedOut?: "wait" | "throw";
   /** `over`: the session has ended; show the sign-in form. `elsewhere`: the person signed out in another tab. */

@@ -1,7 +1,7 @@
 """Maintenance: makes every token of changes and every entity tag of a list invalid.
 
 A database that was restored from a backup would later reach revisions that clients already know, with other
-changes. So all revisions are raised above those of the lost database. The next change of a task skips some
+changes. So all revisions are raised above those from before the restore. The next change of a task skips some
 versions for the same reason (`app.infra.statements.tasks.stamps_of`).
 """
 

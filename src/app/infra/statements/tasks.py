@@ -70,7 +70,7 @@ def stamps_of(revision: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[Any
     """Return the values that every change of a task sets, with the owner's revision.
 
     A restored database would reach versions that clients already know, with other contents. So the first
-    change after an `app resync` skips the versions that the lost database may have given to the task. A task
+    change after an `app resync` skips the versions that the task may have had before the restore. A task
     with revision 0 would count too many resyncs, so RESYNCS_MAX limits their number.
     """
     one, step, skipped, most = (
