@@ -132,6 +132,7 @@ async def test_a_new_task_is_shown_at_its_place_and_only_in_lists_that_it_matche
     await page.keyboard.press("Enter")
     await expect(page.locator(".notice")).to_contain_text("This list does not show it")
     await page.get_by_label("Search").fill("")
+    await expect(page.locator(".task")).to_have_count(5)
     await ann.show("Done")
     await page.get_by_label("New task").fill("Open one")
     await page.keyboard.press("Enter")
@@ -484,7 +485,8 @@ async def test_all_done_is_shown_only_if_the_person_has_completed_a_task(site: S
     ann = await Visitor.signed_up(page, site)
     await expect(page.get_by_role("heading", name="No tasks yet")).to_be_visible()
     await ann.add("Call home")
-    await ann.checkbox("Call home").check()
+    async with page.expect_response(lambda response: response.request.method == "PATCH"):
+        await ann.checkbox("Call home").check()
     await page.reload()
 
     await expect(page.get_by_role("heading", name="All done")).to_be_visible()

@@ -1,6 +1,7 @@
 """Reads in a random history, and requests that are repeated with their Idempotency-Key."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -22,6 +23,7 @@ filters = st.fixed_dictionaries(
     },
 )
 
+ID: Final = re.compile(r'"id":"([0-9a-f-]{36})"')  # of a task in a response
 HEADERS = ("etag", "location", "content-type")
 DIFFERENT_BODIES: dict[str, Json] = {  # by the path of the request; a completion gets the opposite value
     "": {"title": "another"},
@@ -74,6 +76,11 @@ class Reads(History):
     def repeat(self, number: int) -> None:
         request = self.keyed_requests[number % len(self.keyed_requests)]
         first, again = request.answer, self.send_with_body(request, request.body)
+        if (
+            not {*ID.findall(first.text)} <= self.models[request.owner].tasks.keys()
+        ):  # a task was deleted permanently
+            assert (again.status_code, again.json()["type"]) == (410, "/problems/answer-gone")
+            return
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert [again.headers.get(name) for name in HEADERS] == [first.headers.get(name) for name in HEADERS]
         assert again.headers["idempotency-replayed"] == "true"
