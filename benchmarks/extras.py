@@ -20,7 +20,7 @@ from benchmarks.settings import ALGORITHMS
 from benchmarks.trust import Issuer, issuer_of
 from dev.steps import progress
 
-CACHED: Final = "read one"
+READ_ONE: Final = "read one"
 FIRST: Final = "first use of a token"
 LIST: Final = "list 50"
 BESIDE: Final = "read one beside idle streams"
@@ -34,7 +34,7 @@ SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """Rounds of variants, and the worker's memory in MB at some moments."""
+    """The figures of all rounds, and the worker's memory in MB at some moments."""
 
     report: Report
     memory: dict[str, float]
@@ -43,18 +43,18 @@ class Extras:
         """Yield the sentences for the terminal and the README."""
         report = self.report
         hs256, eddsa = ALGORITHMS
-        cached = report.ratio(eddsa, hs256, CACHED)
+        cached = report.ratio(eddsa, hs256, READ_ONE)
         yield f"EdDSA costs {cached} of what HS256 does, in CPU per request, once a token is known."
         for algorithm in ALGORITHMS:
-            extra = report.median(algorithm, FIRST) - report.median(algorithm, CACHED)
+            extra = report.median(algorithm, FIRST) - report.median(algorithm, READ_ONE)
             yield f"The first use of a token costs {extra:,.0f} µs more with {algorithm}."
-        beside, alone = (report.median(STREAMS, scene, "p99") for scene in (BESIDE, CACHED))
+        beside, alone = (report.median(STREAMS, scene, "p99") for scene in (BESIDE, READ_ONE))
         yield f"Beside {PROCESS_MAX} idle event streams a read's p99 is {beside / alone:.2f} of that alone."
         yield f"Memory of a worker: {', '.join(f'{mb:.0f} MB {when}' for when, mb in self.memory.items())}."
         faster = report.ratio(TWO_WORKERS, hs256, LIST, "rate")
         yield (
-            f"Two workers answer {faster} of the requests/s of one: {self._busy(hs256):.0%} of the machine's"
-            f" {os.cpu_count()} cores are busy with one already, {self._busy(TWO_WORKERS):.0%} with two"
+            f"Two workers answer {faster} times as many requests/s as one: {self._busy(hs256):.0%} of the"
+            f" machine's {os.cpu_count()} cores are busy with one, {self._busy(TWO_WORKERS):.0%} with two"
             f" (of the CPU of a list of 50 Taskward takes {self._share(hs256, 'cpu'):.0%}, PostgreSQL"
             f" {self._share(hs256, 'database_cpu'):.0%}, wrk {self._share(hs256, 'client_cpu'):.0%})."
         )
@@ -87,10 +87,10 @@ def measure_extras(bed: Bed) -> Extras:
 def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
     hs256, eddsa = issuers.values()
     plans = (
-        (hs256.algorithm, 1, hs256, (CACHED, FIRST, LIST)),
-        (eddsa.algorithm, 1, eddsa, (CACHED, FIRST)),
+        (hs256.algorithm, 1, hs256, (READ_ONE, FIRST, LIST)),
+        (eddsa.algorithm, 1, eddsa, (READ_ONE, FIRST)),
         (TWO_WORKERS, 2, hs256, (LIST,)),
-        (STREAMS, 1, hs256, (CACHED, BESIDE)),
+        (STREAMS, 1, hs256, (READ_ONE, BESIDE)),
     )
     measured = []
     turns = [(number, *plan) for number in range(bed.chosen.rounds) for plan in plans]
@@ -117,7 +117,7 @@ def _requests(scene: str, owners: list[Owner], issuer: Issuer, number: int) -> l
     known = [Owner(owner.user_id, issuer.token(owner.user_id), owner.task_ids) for owner in owners]
     if scene == LIST:
         return requests_of("list", known)
-    if scene in (CACHED, BESIDE):
+    if scene in (READ_ONE, BESIDE):
         return requests_of("read", known)
     new = requests_of("read", known, NEW_TOKENS)
     return [
@@ -146,7 +146,7 @@ def idle_streams(url: str, issuer: Issuer, count: int) -> Iterator[None]:
 
 def _memory(bed: Bed, issuer: Issuer) -> dict[str, float]:
     """Send many reading requests, and measure the memory of the worker in between."""
-    requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(CACHED, bed.owners, issuer, 0)]
+    requests = [*_requests(LIST, bed.owners, issuer, 0), *_requests(READ_ONE, bed.owners, issuer, 0)]
     seen: dict[str, float] = {}
     with bed.started(TASKWARD, issuer=issuer) as started:
         count = 0

@@ -14,7 +14,7 @@ REPOSITORY: Final = PEERS.parent.parent
 BEFORE: Final = "before"  # the name of an older Taskward among the servers: `make bench BEFORE=<commit>`
 BIN: Final = Path(sys.executable).parent
 NODE_LEAST: Final = 20
-POOL: Final = "10"  # connections of each server: peers read it, and it is Taskward's default
+POOL: Final = "10"  # connections of each server: peers read this variable; Taskward's default is the same
 QUOTAS: Final = {"MAX_TASKS": "10000000", "MAX_KEYS": "1000000", "MAX_KEPT_MB": "10000"}
 """Limits of one person, so high that no scene reaches them."""
 
@@ -36,7 +36,7 @@ class Server:
     """
     checks: bool = True  # whether it refuses an invalid body
     cwd: Path = REPOSITORY
-    plays: Callable[[str], bool] = lambda _: False  # whether it can play a scene of `scenes.OURS`
+    plays: Callable[[str], bool] = lambda _: False  # whether it can play a scene that only Taskward has
     ours: bool = False  # Taskward, of this or another commit: it uses its own tables and login role
 
 
@@ -130,7 +130,7 @@ def before(commit: str) -> Server:
 
 def _has(commit: str, path: str) -> bool:
     """Return whether a commit has a file."""
-    command = ["git", "cat-file", "-e", f"{commit}:{path}"]
+    command = ["git", "-C", str(REPOSITORY), "cat-file", "-e", f"{commit}:{path}"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - ours
 
 

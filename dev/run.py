@@ -85,7 +85,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
                 **shared,
                 "DATABASE_URL": auth_database,
                 "AUTH_PORT": str(chosen.auth_port),
-                "API_URL": f"http://{_reachable(chosen.host)}:{chosen.port}",
+                "API_URL": f"http://{_address_to_connect_to(chosen.host)}:{chosen.port}",
             }
             | ({} if chosen.embedded else {"MIGRATE": env.get("MIGRATE", "0")}),
             cwd=ROOT / "web",
@@ -100,7 +100,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
     api = Part("the API", [sys.executable, "-m", "app", "serve"], shared, cwd=ROOT)
     running.callback(api.stop)
     with step("API"):
-        api.wait_until(lambda: _answers(f"http://{_reachable(chosen.host)}:{chosen.port}/health"))
+        api.wait_until(lambda: _answers(f"http://{_address_to_connect_to(chosen.host)}:{chosen.port}/health"))
     _keep_environment(state, env)
     greet(chosen, state)
     return [*parts, api]
@@ -116,13 +116,13 @@ def migrate(chosen: Plan) -> None:
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
     ).direct()
     may_change = chosen.embedded or chosen.env.get("MIGRATE") == "1"
-    missing: list[str] = []
+    pending: list[str] = []
     try:
         if may_change:
             with step("Migrations"):
                 asyncio.run(upgrade(address))
         else:
-            missing = asyncio.run(waiting(address))
+            pending = asyncio.run(waiting(address))
     except Exception as error:
         if fault := connection_error(address, error):
             raise CannotRun(fault) from error
@@ -132,13 +132,13 @@ def migrate(chosen: Plan) -> None:
             why = explain_unreachable(address, error)
             raise CannotRun(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
         # Nothing else needs the database at the start. The API answers 503 until the database is there.
-    if missing:
-        raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *missing]))
+    if pending:
+        raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *pending]))
 
 
 def greet(chosen: Plan, state: Path) -> None:
     """Print the addresses."""
-    api = f"http://{_reachable(chosen.host)}:{chosen.port}"
+    api = f"http://{_address_to_connect_to(chosen.host)}:{chosen.port}"
     if chosen.node:
         print(f"\n  The page       {chosen.env['BETTER_AUTH_URL']}   (sign up, and keep tasks)", end="")
     print(f"\n  Documentation  {api}/docs\n  API            {api}/api/me/tasks")
@@ -202,7 +202,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _reachable(host: str) -> str:
+def _address_to_connect_to(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
 
 

@@ -11,7 +11,7 @@ from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 
-NOW = "events?since=now"
+EVENTS_FROM_NOW = "events?since=now"
 
 
 async def ask(person: Person, path: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -33,7 +33,7 @@ async def test_a_request_without_since_and_last_event_id_is_refused(people: Peop
     assert [(error["pointer"], error["in"]) for error in refused.json()["errors"]] == [("/since", "query")]
 
 
-@pytest.mark.parametrize("since", ["", "x", "NOW", "now ", "A" * 3000, "%00", "%ff"])
+@pytest.mark.parametrize("since", ["", "x", "EVENTS_FROM_NOW", "now ", "A" * 3000, "%00", "%ff"])
 async def test_a_since_that_is_no_token_is_refused(people: People, since: str) -> None:
     refused = await ask(people.one(), f"events?since={since}")
 
@@ -43,7 +43,7 @@ async def test_a_since_that_is_no_token_is_refused(people: People, since: str) -
 
 @pytest.mark.parametrize("last", ["", "x", "now"])
 async def test_a_last_event_id_that_is_no_token_is_refused(people: People, last: str) -> None:
-    refused = await ask(people.one(), NOW, last_event_id=last)
+    refused = await ask(people.one(), EVENTS_FROM_NOW, last_event_id=last)
 
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["pointer"] == "/Last-Event-ID"
@@ -81,14 +81,14 @@ async def test_a_token_above_the_revision_gets_410(
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "text/event-stream;q=0"])
 async def test_a_client_that_does_not_accept_events_is_refused(people: People, accept: str) -> None:
-    refused = await ask(people.one(), NOW, accept=accept)
+    refused = await ask(people.one(), EVENTS_FROM_NOW, accept=accept)
 
     assert refused.status_code == 406
     assert "text/event-stream" in refused.json()["detail"]
 
 
 async def test_head_gets_the_headers_of_a_stream_and_ends(people: People) -> None:
-    head = await ask(people.one(), NOW, "HEAD", accept="text/event-stream")
+    head = await ask(people.one(), EVENTS_FROM_NOW, "HEAD", accept="text/event-stream")
     wrong = await ask(people.one(), "events", "HEAD")
 
     assert (head.status_code, head.content) == (200, b"")
@@ -101,8 +101,8 @@ async def test_head_gets_the_headers_of_a_stream_and_ends(people: People) -> Non
 async def test_events_of_another_person_are_refused(people: People) -> None:
     bob = people.one("bob")
 
-    assert (await ask(people.one(), f"/api/{bob.user_id}/tasks/{NOW}")).status_code == 403
+    assert (await ask(people.one(), f"/api/{bob.user_id}/tasks/{EVENTS_FROM_NOW}")).status_code == 403
 
 
 async def test_a_stream_needs_a_token(people: People) -> None:
-    assert (await people.client.get(f"/api/me/tasks/{NOW}")).status_code == 401
+    assert (await people.client.get(f"/api/me/tasks/{EVENTS_FROM_NOW}")).status_code == 401

@@ -1,4 +1,4 @@
-"""A header is read as its RFC says, or refused."""
+"""Any header is read as its RFC says, or refused, or ignored."""
 
 import re
 
@@ -135,7 +135,7 @@ def test_an_idempotency_key_is_printable_ascii_or_refused(headers: Lines) -> Non
 
 @given(accept=values_near(b"application/json", b"text/html, application/*;q=0.1, */*;q=0", b"*/*;v=1;q=1.0"))
 @effort(400)
-def test_any_accept_header_within_its_limit_allows_json_once_json_is_added(accept: bytes) -> None:
+def test_accept_with_application_json_appended_allows_json_unless_it_is_too_long(accept: bytes) -> None:
     text = accept.decode("latin-1")
 
     assert accepts(text) in (True, False)
@@ -157,7 +157,7 @@ async def test_a_body_of_another_media_type_is_refused(kind: Lines, length: Line
     async def body() -> bytes:
         return b"{}"
 
-    request.body = body  # type: ignore[method-assign]  # no server receives a body here
+    request.body = body  # type: ignore[method-assign]  # there is no server here that could receive a body
     try:
         read = await json_body(request, MERGE_PATCH, JSON)
     except HTTPException as refused:

@@ -1,4 +1,4 @@
-"""Any token is either refused, or decoded to the same header and claims that PyJWT decodes."""
+"""Any token is either refused, or decoded to the same payload as by PyJWT."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from app.infra.auth.jwt_verifier import refuse_outside_lifetime
 from tests.fuzz.effort import effort
 from tests.fuzz.near import changed, json_near, objects_near, texts
 from tests.support.people import ORIGIN
-from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, key_set, sign_with_secret
+from tests.support.signing import ALGORITHMS, CLAIMS, NOW, SigningKey, b64, jwks_of, sign_with_secret
 
 HEADERS = ({"alg": "HS256"}, {"alg": "EdDSA", "kid": "one", "typ": "JWT"}, {"alg": "ES256", "crit": ["b64"]})
 PAYLOADS = (CLAIMS, {**CLAIMS, "aud": [ORIGIN, "x"], "nbf": NOW - 5.5, "jti": "7", "sub": "ä/ %?"})
@@ -58,7 +58,7 @@ def test_a_nearly_valid_token_is_refused_or_decoded_as_by_pyjwt(
         assert is_subject(claims.subject)
         assert claims.subject == whole["sub"]
         assert 0 <= claims.not_before <= TIME_MAX
-        assert NOW - 30 <= claims.expires <= TIME_MAX
+        assert 0 <= claims.expires <= TIME_MAX
 
 
 @given(token=changed(sign_with_secret(), texts) | changed(".".join([b64(b"{}")] * 3), texts) | texts)
@@ -100,7 +100,7 @@ def test_any_document_like_a_key_set_is_refused_or_has_keys_that_refuse_a_bad_si
     corrupted: bool,  # noqa: FBT001 - drawn by hypothesis
     data: st.DataObject,
 ) -> None:
-    document = key_set(*keys)
+    document = jwks_of(*keys)
     if corrupted:
         document = data.draw(changed(document, st.binary(max_size=6)))
 

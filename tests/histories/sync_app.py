@@ -1,4 +1,7 @@
-"""Runs the service for random histories: they call it synchronously and set its clock."""
+"""Runs the service for random histories: sequences of requests that a model predicts.
+
+A history calls the service synchronously and sets its clock.
+"""
 
 import asyncio
 from collections.abc import Coroutine
@@ -22,7 +25,7 @@ TASKS_MAX = 6  # tasks a person may have: few, so that a list is full now and th
 
 
 class SlowLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock is slow: a busy machine exceeds none of the service's time limits."""
+    """An event loop whose clock is 20 times slower, so a busy machine exceeds none of the service's time limits."""
 
     def time(self) -> float:
         return super().time() / 20
@@ -31,7 +34,7 @@ class SlowLoop(asyncio.SelectorEventLoop):
 class SyncApp:
     """The application. Its event loop runs only while a history waits for it.
 
-    A loop in its own thread would take a fifth of the time for switching between threads.
+    With a loop in its own thread, a fifth of the time would be lost to switches between threads.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -45,8 +48,8 @@ class SyncApp:
         self.client: httpx.AsyncClient = self.wait_for(self._context.__aenter__())
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run the event loop until a coroutine ends, for at most 30 seconds. Return its result."""
-        return self._loop.run_until_complete(asyncio.wait_for(coroutine, 30))
+        """Run the event loop until a coroutine ends, and return its result."""
+        return self._loop.run_until_complete(asyncio.wait_for(coroutine, 5))
 
     def purge(self, *, older_than: timedelta) -> None:
         """Delete old trash permanently, as `app purge` does."""

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import NotAuthenticated
 from app.infra.auth.jwk import SECRET_MEMBERS, InvalidJwks, find_key, read_key_set
-from tests.support.signing import ALGORITHMS, SigningKey, key_set
+from tests.support.signing import ALGORITHMS, SigningKey, jwks_of
 
 OURS = SigningKey("ours").public
 ONE = SigningKey("x").public
@@ -36,36 +36,36 @@ IGNORED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("member", IGNORED.values(), ids=IGNORED)
 def test_a_key_that_cannot_verify_is_ignored(member: dict[str, Any]) -> None:
-    assert [key.key_id for key in read_key_set(key_set(member, OURS))] == ["ours"]
+    assert [key.key_id for key in read_key_set(jwks_of(member, OURS))] == ["ours"]
     with pytest.raises(InvalidJwks, match="no key that can verify"):
-        read_key_set(key_set(member))
+        read_key_set(jwks_of(member))
 
 
 @pytest.mark.parametrize(
     "more", [{"use": "sig"}, {"key_ops": ["verify"]}, {"extra": {"any": [1]}}, {"x5c": ["AAAA"]}], ids=str
 )
 def test_a_signing_key_of_a_supported_algorithm_is_read(more: dict[str, Any]) -> None:
-    assert [key.key_id for key in read_key_set(key_set(OURS | more))] == ["ours"]
+    assert [key.key_id for key in read_key_set(jwks_of(OURS | more))] == ["ours"]
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "not JSON"),
     "a page": (b"<html>Sign in</html>", "not JSON"),
-    "UTF-16": (key_set(OURS).decode().encode("utf-16"), "not JSON"),
-    "a member named twice": (b'{"keys":[],' + key_set(OURS)[1:], "not JSON"),
+    "UTF-16": (jwks_of(OURS).decode().encode("utf-16"), "not JSON"),
+    "a member named twice": (b'{"keys":[],' + jwks_of(OURS)[1:], "not JSON"),
     "a list": (json.dumps([OURS]).encode(), "not a key set"),
     "another object": (b'{"error":"no"}', "not a key set"),
     "keys as an object": (json.dumps({"keys": {"a": OURS}}).encode(), "not a key set"),
-    "null among the keys": (key_set(OURS, None), "not a key set"),
-    "no keys": (key_set(), "no key that can verify"),
-    "a shared secret": (key_set(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
-    "two keys with the same id": (key_set(OURS, ONE | {"kid": "ours"}), "two keys with the same id"),
-    "one key twice": (key_set(OURS, OURS), "two keys with the same id"),
+    "null among the keys": (jwks_of(OURS, None), "not a key set"),
+    "no keys": (jwks_of(), "no key that can verify"),
+    "a shared secret": (jwks_of(OURS, {"kty": "oct", "kid": "y"}), "secret keys"),
+    "two keys with the same id": (jwks_of(OURS, ONE | {"kid": "ours"}), "two keys with the same id"),
+    "one key twice": (jwks_of(OURS, OURS), "two keys with the same id"),
     **{
-        f"a private key, by its {name}": (key_set(OURS, ONE | {name: "AAAA"}), "secret keys")
+        f"a private key, by its {name}": (jwks_of(OURS, ONE | {name: "AAAA"}), "secret keys")
         for name in sorted(SECRET_MEMBERS)
     },
-    "a private key of an unknown kind": (key_set(OURS, {"kty": "AKP", "priv": "AAAA"}), "secret keys"),
+    "a private key of an unknown kind": (jwks_of(OURS, {"kty": "AKP", "priv": "AAAA"}), "secret keys"),
 }
 
 
@@ -76,14 +76,14 @@ def test_a_document_that_is_no_valid_key_set_is_refused_completely(document: byt
 
 
 def test_a_key_may_share_its_id_with_a_key_for_another_use() -> None:
-    found = read_key_set(key_set(OURS, OURS | {"use": "enc"}))
+    found = read_key_set(jwks_of(OURS, OURS | {"use": "enc"}))
 
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
-    (found,) = read_key_set(key_set(SigningKey("x", algorithm).public))
+    (found,) = read_key_set(jwks_of(SigningKey("x", algorithm).public))
 
     assert found.algorithms == (algorithm,)
 
@@ -92,22 +92,22 @@ def test_a_key_with_alg_allows_that_algorithm_only(algorithm: str) -> None:
 def test_a_key_without_alg_allows_the_algorithms_of_its_type(algorithm: str) -> None:
     bare = {name: value for name, value in SigningKey("x", algorithm).public.items() if name != "alg"}
 
-    (found,) = read_key_set(key_set(bare))
+    (found,) = read_key_set(jwks_of(bare))
 
     assert found.algorithms == (("RS256", "PS256") if bare["kty"] == "RSA" else (algorithm,))
 
 
 def test_a_token_without_kid_uses_the_only_key_that_fits() -> None:
-    keys = read_key_set(key_set(OURS, RSA))
+    keys = read_key_set(jwks_of(OURS, RSA))
 
     assert find_key(keys, None, "EdDSA") is keys[0]
     assert find_key(keys, None, "ES256") is None
     with pytest.raises(NotAuthenticated, match="several"):
-        find_key(read_key_set(key_set(OURS, ONE)), None, "EdDSA")
+        find_key(read_key_set(jwks_of(OURS, ONE)), None, "EdDSA")
 
 
 def test_a_token_with_kid_uses_that_key_or_none() -> None:
-    keys = read_key_set(key_set(OURS, ONE))
+    keys = read_key_set(jwks_of(OURS, ONE))
 
     assert find_key(keys, "x", "EdDSA") is keys[1]
     assert find_key(keys, "y", "EdDSA") is None

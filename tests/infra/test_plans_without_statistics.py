@@ -1,4 +1,4 @@
-"""A move and a batch right after a person's tasks were created, before PostgreSQL has statistics of them, read few rows.
+"""A move and a batch read few rows even right after a person's tasks were created, without statistics of them.
 
 Each of these faults, put into the code on purpose, made a test fail: both tasks of a move read with one `IN`; new
 positions for all tasks, not only for those around the place.

@@ -68,7 +68,7 @@ class Refusal(Exception):
 class Model:
     """One person's tasks, with those in the trash, and the number of changes."""
 
-    at_most: int
+    tasks_max: int
     tasks: dict[str, Json] = field(default_factory=dict)
     changes: int = 0
     stamps: dict[str, int] = field(default_factory=dict)  # the number of each task's last change
@@ -90,12 +90,12 @@ class Model:
 
     def room_for(self, count: int) -> int:
         """Return the number of tasks after adding `count`, or raise the refusal."""
-        if len(self.tasks) + count > self.at_most:
+        if len(self.tasks) + count > self.tasks_max:
             raise Refusal("too-many-tasks")
         return len(self.tasks) + count
 
     def create(self, fields: Json, response: Json, now: str) -> Json:
-        """Store a new task. Take the values that the server chooses from its response."""
+        """Store a new task. The values that the server chooses are taken from its response."""
         own = {name: response[name] for name in ("id", "user_id", "position")}
         fixed = {"version": 1, "created_at": now, "updated_at": now, "trashed_at": None}
         task = {**DEFAULTS, **fields, **own, **fixed}
@@ -132,7 +132,7 @@ class Model:
         self.stamps = {task_id: min(stamp, changes + 1) for task_id, stamp in self.stamps.items()}
 
     def spread(self, positions: Mapping[str, str], now: str) -> None:
-        """Give every task a new position, in one change."""
+        """Give the tasks their positions, in one change. Those in the trash have kept theirs."""
         changes = self.changes
         for task in list(self.tasks.values()):
             self.change(task, {"position": positions[task["id"]]}, now)
@@ -152,7 +152,10 @@ class Model:
         return [task["id"] for task in self.listed("position", **filters)]
 
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
-        """Return the selected tasks in order. Equal ones are sorted by id; those without a due date are always last."""
+        """Return the selected tasks in order. Equal ones are sorted by id.
+
+        Sorted by due date, those without one are last in both directions.
+        """
         order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
         wanted = {"trashed": "false", **filters}
         tasks = (

@@ -51,7 +51,7 @@ class SigningKey:
         return jwt.encode(claims, self.private, algorithm or self.algorithm, headers=members)
 
 
-def key_set(*members: Any) -> bytes:
+def jwks_of(*members: Any) -> bytes:
     """Return a key set with these keys."""
     return json.dumps({"keys": members}).encode()
 

@@ -27,9 +27,9 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
   const [mailedTo, setMailedTo] = useState("");
   const form = useRef<HTMLFormElement>(null);
   const sent = useRef<HTMLParagraphElement>(null);
-  const message = useId();
+  const messageId = useId();
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another form begins with its first field
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the effect runs when another form is shown, and focuses its first field
   useEffect(() => {
     const first = form.current?.querySelector("input") ?? sent.current;
     first?.focus();
@@ -79,7 +79,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
         </button>
       </main>
     );
-  const wrongBy = (name: FieldName) => (wrong.field === name ? { wrongBy: message } : {});
+  const wrongBy = (name: FieldName) => (wrong.field === name ? { wrongBy: messageId } : {});
   const making = verifiesEmail ? "Make an account: a minute, and one mail." : "Make an account: a minute, and no mail.";
   return (
     <main className="card">

@@ -15,7 +15,7 @@ class UnitOfWork:
     once: Callable[[IdempotentRequest, ResponseForm], TaskService]
     """Returns a service for one `create`, `complete` or `batch`, which also stores the response.
 
-    The write raises `AlreadyDone` if the request was done before, `KeyReused` if it was another one,
-    `ResponseGone` if its response is deleted, `KeyInFlight` if it is running, and `TooManyKeys` if there is
-    no room for the response.
+    The write raises `AlreadyDone` if this request was done before under the key, `KeyReused` if another one
+    was, `ResponseGone` if the stored response was deleted, `KeyInFlight` if a request with the key is still
+    running, and `TooManyKeys` if there is no room for the response.
     """

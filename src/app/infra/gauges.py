@@ -12,7 +12,7 @@ from app.live.hub import Hub
 def sample_gauges(
     database: Database, keys: Jwks | None, tokens: TokenCache, store: RequestCounter | None, hub: Hub
 ) -> dict[str, float]:
-    """Return the gauges, by the names of `app.metrics`. Parts that are not in use are left out."""
+    """Return gauges and counters, by the names of `app.metrics`. Parts that are not in use are left out."""
     pool = database.counts()
     gauges = {
         "taskward_workers": 1.0,

@@ -10,8 +10,8 @@ from hashlib import blake2b
 from random import getrandbits
 from typing import Final
 
-SLOTS: Final = 1 << 17  # of 8 bytes: 1 MB, and the kernel provides only the pages that were written
-EVERYONE: Final = 0  # the slot of all owners: of changes whose owners are not known
+SLOTS: Final = 1 << 17  # of 8 bytes: 1 MB, and the kernel provides only the pages that are used
+EVERYONE: Final = 0  # the slot that means every owner: marked if it is not known whose tasks changed
 
 
 def digest_of(owner: str) -> bytes:

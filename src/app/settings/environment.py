@@ -14,11 +14,12 @@ T = TypeVar("T")
 ROOT: Final = 0  # root can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
 ENV_FILE: Final = "ENV_FILE"  # passes `--env-file` to workers
-ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"  # passes the variables that the main process accepted to workers
+ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"
+"""Passes to workers the file's variables as the main process accepted them, as JSON."""
 
 
 class SettingsError(Exception):
-    """The environment is incomplete or invalid. `errors` has every error, each with its variable."""
+    """The environment is incomplete or invalid. `errors` has every error, each with its variable or file."""
 
     def __init__(self, errors: list[str]) -> None:
         self.errors = errors
@@ -26,16 +27,17 @@ class SettingsError(Exception):
         super().__init__(f"Taskward cannot start:{listed}")
 
 
-def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of the process and of a file (default: of `ENV_FILE`, or `.env` in this folder).
+def environment(of_file: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the process and of a file: `of_file`, or else those of `ENV_FILE` or `.env`.
 
     Variables of the process take precedence. If the process sets another database than the file, the file's
     direct address is ignored: it belongs to the file's database.
 
     Raises:
-        SettingsError: the working directory was deleted, the file cannot be read, or others can write it.
+        SettingsError: the working directory was deleted, the file cannot be read or parsed, or others can
+                write it.
     """
-    found, process = dict(read_env_file() if variables is None else variables), dict(os.environ)
+    found, process = dict(read_env_file() if of_file is None else of_file), dict(os.environ)
     if process.get("DATABASE_URL", "").strip() not in ("", found.get("DATABASE_URL")):
         found.pop("DATABASE_URL_DIRECT", None)
     return found | process
@@ -100,7 +102,7 @@ def _read_lines() -> tuple[Path, list[Binding]]:
     """Return the path of the file of variables, and its lines.
 
     Raises:
-        SettingsError: the file is not readable, or others can write it: they could set the secret.
+        SettingsError: the file cannot be read or parsed, or others can write it: they could set the secret.
     """
     path, required = _file_path()
     try:

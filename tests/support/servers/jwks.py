@@ -11,26 +11,26 @@ from typing import Any, Final
 
 from app.infra.auth.jwks import Jwks
 from tests.support.servers.tcp import listening
-from tests.support.signing import key_set
+from tests.support.signing import jwks_of
 from tests.support.waiting import wait_until_async
 
 Keys = list[dict[str, Any]]
 
 BODIES: Final[dict[str, Callable[[Keys], bytes]]] = {
-    "good": lambda keys: key_set(*keys),
-    "packed": lambda keys: gzip.compress(key_set(*keys)),
-    "huge": lambda keys: key_set(*keys) + b" " * 20_000_000,
+    "good": lambda keys: jwks_of(*keys),
+    "packed": lambda keys: gzip.compress(jwks_of(*keys)),
+    "huge": lambda keys: jwks_of(*keys) + b" " * 20_000_000,
     "html": lambda _: b"<html>Sign in</html>",
     "nothing": lambda _: b"",
     "empty": lambda _: b'{"keys":[]}',
     "a list": lambda keys: json.dumps(keys).encode(),
     "no keys": lambda _: b"{}",
-    "no object": lambda keys: key_set(*keys, None),
-    "utf-16": lambda keys: key_set(*keys).decode().encode("utf-16"),
-    "twice named": lambda keys: key_set(*keys).replace(b"{", b'{"keys":[],', 1),
-    "secret kind": lambda keys: key_set(*keys, {"kty": "oct", "kid": "x", "alg": "HS256"}),
-    "private": lambda keys: key_set(*({**key, "d": "AAAA"} for key in keys)),
-    "same id": lambda keys: key_set(*keys, *keys),
+    "no object": lambda keys: jwks_of(*keys, None),
+    "utf-16": lambda keys: jwks_of(*keys).decode().encode("utf-16"),
+    "twice named": lambda keys: jwks_of(*keys).replace(b"{", b'{"keys":[],', 1),
+    "secret kind": lambda keys: jwks_of(*keys, {"kty": "oct", "kid": "x", "alg": "HS256"}),
+    "private": lambda keys: jwks_of(*({**key, "d": "AAAA"} for key in keys)),
+    "same id": lambda keys: jwks_of(*keys, *keys),
 }
 
 

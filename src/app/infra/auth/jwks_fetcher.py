@@ -9,7 +9,7 @@ import httpx
 
 from app.infra.auth.jwk import Key, read_key_set
 
-TIMEOUT: Final = 1.5  # seconds for the whole fetch; recovery within 2 s is promised
+TIMEOUT: Final = 1.5  # seconds for the whole fetch; after an outage keys are fetched again within 2 s
 SIZE_MAX: Final = 64 * 1024  # bytes
 BURST: Final = 3  # fetches in a burst
 PAUSE: Final = 10.0  # seconds per further fetch
