@@ -110,8 +110,8 @@ async def in_process(database_url: str) -> AsyncIterator[InProcess]:
 TOO_LONG = (
     "long numbers",
     "brackets that never close",
-    "half of all brackets close",
-    "brackets that only close",
+    "deep brackets that all close",
+    "more brackets close than open",
 )
 UNKNOWN = "/01890a5d-ac96-774b-bcce-b302099a8057"  # an id that no task has
 CASES = {

@@ -96,7 +96,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
           {...(isNew && { hint: "At least eight characters" })}
           {...wrongBy("password")}
         />
-        <p className="wrong" role="alert" id={message}>
+        <p className="wrong" role="alert" id={messageId}>
           {wrong.text}
         </p>
         <button type="submit" className="primary" aria-disabled={isBusy}>
