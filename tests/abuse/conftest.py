@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from dev.postgres import PostgresServer
-from tests.abuse.remains import nothing_left
+from tests.abuse.remains import MEMORY, nothing_left
 from tests.conftest import environment_for
 from tests.support.servers.service import Service, serving
 
@@ -35,5 +35,7 @@ def _nothing_is_left(
     if name is None:
         yield
         return
-    with nothing_left(request.getfixturevalue(name), postgres, database_url.rpartition("/")[2]):
+    held = request.node.get_closest_marker("held")
+    memory_max = held.args[0] if held else MEMORY
+    with nothing_left(request.getfixturevalue(name), postgres, database_url.rpartition("/")[2], memory_max):
         yield

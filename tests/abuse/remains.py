@@ -20,8 +20,13 @@ WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_
 
 
 @contextmanager
-def nothing_left(service: Service, postgres: PostgresServer, database: str) -> Iterator[None]:
-    """Check that the service and its database use hardly more after the block than before it."""
+def nothing_left(
+    service: Service, postgres: PostgresServer, database: str, memory_max: float = MEMORY
+) -> Iterator[None]:
+    """Check that the service and its database use hardly more after the block than before it.
+
+    `memory_max`: MB that the service holds more, at most.
+    """
     open_before, held_before = descriptors(service), memory(service)
     yield
     running = eventually(lambda: int(postgres.query(ACTIVE, database)), 0, STATEMENTS_WITHIN)
@@ -31,7 +36,7 @@ def nothing_left(service: Service, postgres: PostgresServer, database: str) -> I
     assert held_open <= open_before + POOL_DESCRIPTORS, (
         f"{held_open} descriptors are open, {open_before} were"
     )
-    assert held < MEMORY, f"{held:.0f} MB more are held"
+    assert held < memory_max, f"{held:.0f} MB more are held"
 
 
 def eventually(count: Callable[[], int], most: int, within: float) -> int:
