@@ -30,7 +30,8 @@ def idle_connections(harness: Harness) -> None:
                 time.sleep(3.0)
                 taken = descriptors(service) - open_before
             time.sleep(1.0)
-        harness.promise(taken >= 2 * IDLE, f"{taken} connections were open")
+        # Up to 12 descriptors of before may be closed meanwhile: those of the pool, and of the load's clients.
+        harness.promise(taken >= 2 * IDLE - 12, f"{taken} connections were open")
         more, held = descriptors(service) - open_before, memory(service) - held_before
         harness.promise(
             more <= 12, f"{more} descriptors more are open afterwards (a pool of 10 may still fill)"
