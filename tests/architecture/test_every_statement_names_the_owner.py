@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from asyncpg.connection import LoggedQuery
+from sqlalchemy import literal
 
 import app.infra.statements
 from app.domain.commands import Change, Move, Restore, Trash
@@ -22,7 +23,8 @@ from app.domain.task import TaskChanges
 from app.domain.task_list import Bookmark
 from app.infra.postgres.database import Database
 from app.infra.statements.lists import CONDITIONS, Shape, page_of
-from app.infra.statements.owner_scope import Statement
+from app.infra.statements.owner_scope import Statement, compile_sql, insert_own
+from app.infra.statements.tasks import TASK_ID, TASKS
 from app.infra.tables import ORDERS, OwnedRow
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
@@ -88,6 +90,13 @@ def statements() -> dict[str, Statement]:
         for name, value in vars(module).items()
         if isinstance(value, Statement)
     }
+
+
+def test_no_value_replaces_the_owner_of_an_inserted_row() -> None:
+    statement = compile_sql(insert_own(TASKS, {"user_id": literal("somebody else"), "id": TASK_ID}))
+
+    (owner,) = owner_parameters(" ".join(statement.sql.split()))
+    assert statement.names[owner - 1] == "owner"
 
 
 @pytest.fixture

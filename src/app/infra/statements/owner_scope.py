@@ -61,7 +61,8 @@ def insert_own(
 
     `values`: the other columns. Without `source`, the CTEs that values and conditions name are the source.
     """
-    values = {"user_id": OWNER, **values}
+    owner = {"user_id": OWNER}
+    values = {**owner, **values, **owner}  # the second time, so that no value of a caller replaces it
     rows = row_of(values).where(_set_owner(), *conditions)
     return insert(view).from_select(list(values), rows if source is None else rows.select_from(source))
 
