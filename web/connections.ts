@@ -8,6 +8,7 @@ const CONNECTIONS_MAX = 2_000; // of all addresses
 const PER_ADDRESS_MAX = 100; // connections; an IPv6 address counts with its first 64 bits, and our own proxies do not count
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
+const STOP_TIMEOUT = 10_000; // milliseconds that a request may still take when the server stops
 
 /** Milliseconds for the headers, for a whole request, and between two requests. A slow sender is cut off like a silent one. */
 export const serverOptions: ServerOptions = {
@@ -34,14 +35,19 @@ export function boundPipelines(listener: RequestListener): RequestListener {
   };
 }
 
-/** Closes silent connections, those of an address that has too many, and the oldest ones if there are too many in all. */
+/**
+ * Closes silent connections, those of an address that has too many, and the oldest ones if there are too many in all.
+ * Returns a function that stops the server: it resolves when each running request has its response.
+ */
 export function boundConnections(
   server: Server,
   trustedProxies: readonly string[],
-  { silence = SILENCE, connectionsMax = CONNECTIONS_MAX } = {},
-): void {
+  { silence = SILENCE, connectionsMax = CONNECTIONS_MAX, stopTimeout = STOP_TIMEOUT } = {},
+): () => Promise<void> {
   server.setTimeout(silence);
-  const admit = admission(server, connectionsMax);
+  /** Connections and their running request, or `null`, in the order in which they were opened or last got a response. */
+  const requests = new Map<Socket, IncomingMessage | null>();
+  const admit = admission(server, requests, connectionsMax);
   const proxies = blockList(trustedProxies);
   const open = new Map<string, number>();
   server.on("connection", (socket: Socket) => {
@@ -58,20 +64,32 @@ export function boundConnections(
     if (count > PER_ADDRESS_MAX) socket.destroy();
     else admit(socket);
   });
+  return async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    // Node waits for connections that have sent nothing, and browsers open such ones in advance.
+    for (const [socket, request] of requests) if (!request) socket.destroy();
+    const timer = setTimeout(() => server.closeAllConnections(), stopTimeout);
+    await closed;
+    clearTimeout(timer);
+  };
 }
 
 /**
  * Returns a function that admits a connection. If there are too many, it closes the one that has been without a complete
  * request for longest. So idle connections cannot block the server.
  */
-function admission(server: Server, connectionsMax: number): (socket: Socket) => void {
-  /** Connections and their running request, or `null`, in the order in which they were opened or last got a response. */
-  const open = new Map<Socket, IncomingMessage | null>();
+function admission(
+  server: Server,
+  open: Map<Socket, IncomingMessage | null>,
+  connectionsMax: number,
+): (socket: Socket) => void {
   server.on("request", (request, response) => {
     const { socket } = request;
     open.set(socket, request);
     response.once("close", () => {
-      if (open.delete(socket) && !socket.destroyed) open.set(socket, null);
+      if (!open.delete(socket) || socket.destroyed) return;
+      if (server.listening) open.set(socket, null);
+      else socket.end();
     });
   });
   return (socket) => {

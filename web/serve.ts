@@ -66,13 +66,16 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => S
     console.log(`listening on http://127.0.0.1:${settings.port}`);
     limitConsole(); // not earlier, so the reason of a failed start is logged in full
   });
-  boundConnections(server, trustedProxies);
+  const close = boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const used = error.code === "EADDRINUSE";
     console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
     process.exit(1);
   });
-  const stop = () => server.close(() => void database.end().then(() => process.exit(0)));
+  const stop = () =>
+    void close()
+      .then(() => database.end())
+      .then(() => process.exit(0));
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
 }

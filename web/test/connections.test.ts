@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -143,4 +143,48 @@ test("an IPv6 address counts with its first 64 bits, an IPv4 address as a whole 
   assert.equal(networkOf("fe80::1%eth0"), networkOf("fe80::2"));
   assert.notEqual(networkOf("::ffff:192.0.2.1"), networkOf("::ffff:192.0.2.2"));
   assert.notEqual(networkOf("192.0.2.1"), networkOf("192.0.2.2"));
+});
+
+test("a server that stops finishes its running request, and closes silent and idle connections at once", {
+  timeout: 10_000,
+}, async () => {
+  const responses: ServerResponse[] = [];
+  const server = createServer((request, response) => {
+    if (request.url === "/slow") responses.push(response);
+    else response.end();
+  });
+  const stop = boundConnections(server, []);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const open = () => connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const [silent, idle, running] = [open(), open(), open()];
+  idle.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  running.write("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await Promise.all([once(silent, "connect"), once(idle, "data")]);
+  while (responses.length === 0) await pause(1);
+  const closed = [silent, idle].map((socket) => once(socket.resume(), "close"));
+
+  const stopped = stop();
+  await Promise.all(closed);
+  responses[0]?.end("all of it");
+  let got = "";
+  for await (const chunk of running) got += String(chunk);
+  await stopped;
+
+  assert.match(got, /^HTTP\/1\.1 200 OK/);
+  assert.ok(got.includes("all of it"));
+});
+
+test("a server that stops cuts off a request that does not end", { timeout: 10_000 }, async () => {
+  const server = createServer(() => undefined);
+  const stop = boundConnections(server, [], { stopTimeout: 100 });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await once(server, "request");
+
+  await stop();
+
+  assert.equal(server.listening, false);
 });
