@@ -286,7 +286,10 @@ async def test_signing_in_again_in_one_tab_closes_the_sign_in_dialog_in_the_othe
             await Visitor.signed_up(page, site)
             other = await page.context.new_page()
             await other.goto(site.url)
-            for tab in (page, other):  # a list that is loaded after the end of the session opens the dialog at once
+            for tab in (
+                page,
+                other,
+            ):  # a list that is loaded after the end of the session opens the dialog at once
                 await expect(tab.get_by_role("heading", name="No tasks yet")).to_be_visible()
             await site.end_sessions()
             await page.wait_for_timeout(UNTIL_RENEWAL)
