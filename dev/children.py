@@ -30,14 +30,14 @@ def prepare(
 
     `on_parent_death`: the signal that the child gets when its parent dies.
 
-    The kernel drops the request when the user changes, so it comes last. macOS has no such request: there the
-    launcher stops its children, and after `kill -9` of the launcher they may go on.
+    The kernel drops the request when the user changes, so the request comes last. macOS has no such request:
+    the parent itself stops its children there, and they may go on after a `kill -9` of the parent.
     """
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def child() -> None:
-        os.setsid()  # Ctrl-C reaches only the launcher, which stops its children in order
+        os.setsid()  # Ctrl-C reaches only the parent, which stops its children in order
         if user is not None:
             os.setgroups([user.pw_gid])
             os.setgid(user.pw_gid)

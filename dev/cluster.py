@@ -33,13 +33,13 @@ def data_folder(folder: Path, user: User, *, durable: bool) -> Path:
     """
     pointer = folder / "postgres.elsewhere"
     if pointer.exists():
-        kept = Path(pointer.read_text().strip())
-        if not kept.parent.exists():
-            raise CannotStart(f"{kept} is gone: remove {pointer}, which points to it, to start with new data")
-        return kept
+        data = Path(pointer.read_text().strip())
+        if not data.parent.exists():
+            raise CannotStart(f"{data} is gone: remove {pointer}, which points to it, to start with new data")
+        return data
     if user is None or may_enter(user, folder):
         return folder / "postgres"
-    home = "/var/lib" if durable and Path("/var/lib").is_dir() else "/var/tmp"  # noqa: S108 - 0700
+    home = "/var/lib" if durable and Path("/var/lib").is_dir() else "/var/tmp"  # noqa: S108 - `mkdtemp` uses 0700
     outside = Path(tempfile.mkdtemp(prefix="taskward-", dir=home))
     os.chown(outside, user.pw_uid, user.pw_gid)
     pointer.write_text(str(outside / "postgres"))
@@ -59,14 +59,14 @@ def readable_programs(programs: Path, user: User) -> Path:
     version = f"{package.name}-{binaries.major(programs)}"
     copy = Path("/var/tmp", f"taskward-programs-{version}-{os.getuid()}")  # noqa: S108 - its owner is checked
     if not copy.exists():
-        made = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
-        shutil.copytree(programs.parent, made / package.name / programs.parent.name, symlinks=True)
+        unfinished = Path(tempfile.mkdtemp(prefix="taskward-", dir="/var/tmp"))
+        shutil.copytree(programs.parent, unfinished / package.name / programs.parent.name, symlinks=True)
         if libraries.exists():
-            shutil.copytree(libraries, made / libraries.name, symlinks=True)
-        made.chmod(0o755)
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        unfinished.chmod(0o755)
         with suppress(OSError):  # another run was faster
-            made.rename(copy)
-        shutil.rmtree(made, ignore_errors=True)
+            unfinished.rename(copy)
+        shutil.rmtree(unfinished, ignore_errors=True)
     if copy.stat().st_uid != os.getuid():  # another user could have changed the programs
         raise CannotStart(f"{copy} belongs to somebody else: remove it")
     return copy / package.name / programs.relative_to(package)

@@ -29,7 +29,7 @@ AGE: Final = "1h"  # the last step deletes tasks that were in the trash for long
 
 
 class DrillFailed(Exception):
-    """The restored database differs from the original; the message says in what."""
+    """A command failed, or the restored database differs from the original; the message says how."""
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def drill(old: PostgresServer, new: PostgresServer, folder: Path) -> str:
     """Back up a database of `old`, restore it into `new`, check it, and return its address.
 
     Raises:
-        DrillFailed: a command failed, a count differs, or row-level security has a gap.
+        DrillFailed: a command failed, a count differs, row-level security has a gap, or the purge is wrong.
     """
     source, target = old.new_database(), new.new_database()
     count = f"{sum(TASKS.values())} tasks of {len(TASKS)} people"
@@ -76,11 +76,11 @@ async def _fill(url: str) -> None:
     database = Database(DatabaseAddress.parse(url))
     await database.open()
     for owner, count in TASKS.items():
-        mine = TaskService(
+        service = TaskService(
             NeonTaskRepository(database, owner=UserId(owner)), lambda: datetime.now(UTC), max_tasks=100
         )
         for number in range(count):
-            await mine.create(NewTask(title=f"{owner} {number}", tags=[owner]))
+            await service.create(NewTask(title=f"{owner} {number}", tags=[owner]))
     await database.close()
 
 

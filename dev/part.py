@@ -15,10 +15,9 @@ from dev.steps import CannotRun
 
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 15  # seconds
-END_TIMEOUT = 2  # seconds to read the last output of a program that has ended
+OUTPUT_TIMEOUT = 2  # seconds to read the last output of a program that has ended
 
-
-MAIL = "mail | "  # begins each line of a mail that Better Auth prints
+MAIL_PREFIX = "mail | "  # of each line of a mail that the sign-in server prints (web/mail.ts)
 
 
 class Part:
@@ -52,10 +51,10 @@ class Part:
             return
         with self._log.open("rb") as log:
             log.seek(self._searched)
-            whole = log.read().rpartition(b"\n")
-        self._searched += len(whole[0]) + len(whole[1])
-        for line in whole[0].decode(errors="replace").splitlines():
-            if line.startswith(MAIL):
+            complete, newline, _ = log.read().rpartition(b"\n")
+        self._searched += len(complete + newline)
+        for line in complete.decode(errors="replace").splitlines():
+            if line.startswith(MAIL_PREFIX):
                 print(line, flush=True)
 
     @property
@@ -84,7 +83,7 @@ class Part:
         output = self._output.hidden() if self._output is not None else self._read_log()
         return "\n".join(["It says:", *output.splitlines()[-12:]]) if output else ""
 
-    def printed(self, words: str) -> bool:
+    def has_printed(self, words: str) -> bool:
         """Return whether the log has these words. False without a log."""
         return words in self._read_log()
 
@@ -101,7 +100,7 @@ class Part:
                 self._process.kill()
                 self._process.wait()
         if self._output is not None:
-            self._output.end()
+            self._output.finish()
 
 
 def _open_private(log: Path) -> IO[bytes]:
@@ -131,13 +130,13 @@ class Output:
 
     def hidden(self) -> str:
         """Return the output that was not shown."""
-        self._reading.join(END_TIMEOUT)
+        self._reading.join(OUTPUT_TIMEOUT)
         with self._lock:
             return "".join(self._kept)
 
-    def end(self) -> None:
-        """Wait until all output is read."""
-        self._reading.join(END_TIMEOUT)
+    def finish(self) -> None:
+        """Wait until all output is read, but at most OUTPUT_TIMEOUT."""
+        self._reading.join(OUTPUT_TIMEOUT)
 
     def _read(self) -> None:
         for line in self._stream or ():

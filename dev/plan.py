@@ -37,7 +37,7 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     """Decide what `make run` starts.
 
     Raises:
-        CannotRun: naming everything that is wrong with the environment.
+        CannotRun: the message names everything that is wrong with the environment.
     """
     env = dict(given)
     own_auth = not any(env.get(name) for name in AUTH_SETTINGS)
@@ -92,7 +92,7 @@ def read_or_make_secret(state: Path) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Return whether no program uses a port of this machine."""
+    """Return whether no program listens at a port of 127.0.0.1."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -58,7 +58,7 @@ class PostgresServer:
         self.port = port or free_port()
         self._settings = {} if durable else dict(TEMPORARY)
         self._settings |= settings or {}
-        self.through: tuple[str, ...] = ()  # a command before the server's, such as `ip netns exec`
+        self.through: tuple[str, ...] = ()  # a command that runs the server's, such as `ip netns exec`
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -106,10 +106,7 @@ class PostgresServer:
         self._process = None
 
     def remove(self) -> None:
-        """Stop the server and delete its data, including data outside the folder.
-
-        The server stops at once, because nobody needs its data.
-        """
+        """Stop the server at once and delete its data, including data outside the folder."""
         self.stop(signal.SIGQUIT)
         if self.data.parent != self._folder:
             shutil.rmtree(self.data.parent, ignore_errors=True)
@@ -143,15 +140,15 @@ class PostgresServer:
 
     def make_role(self, role: str, options: str) -> None:
         """Make a login role with its own password. If the password's file is missing, set a new password."""
-        known = self.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'")  # noqa: S608 - a constant of ours
-        kept = self._password_file(role)
-        if known and kept.exists():
+        exists = self.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'")  # noqa: S608 - a constant of ours
+        password_file = self._password_file(role)
+        if exists and password_file.exists():
             return
         password = secrets.token_urlsafe(24)
-        verb = "ALTER" if known else "CREATE"
+        verb = "ALTER" if exists else "CREATE"
         self.query(f"{verb} ROLE {role} LOGIN {options} PASSWORD '{password}'", stdin=True)
         # Written last: if this run is killed before, the next start sets another password.
-        cluster.write_secret(kept, password)
+        cluster.write_secret(password_file, password)
 
     def query(self, sql: str, database: str = "postgres", *, stdin: bool = False) -> str:
         """Run SQL as the superuser, by psql, and return what it prints.
@@ -193,11 +190,11 @@ class PostgresServer:
         lock = self.data / "postmaster.pid"
         try:
             pid = int(lock.read_text().splitlines()[0])
-            name = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").exists() else b"postgres"
-            os.kill(pid, 0)
+            command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").exists() else b"postgres"
+            os.kill(pid, 0)  # raises if there is no such process
         except (OSError, ValueError, IndexError):
             return
-        if b"postgres" in name and str(self.data).encode() in name:
+        if b"postgres" in command and str(self.data).encode() in command:
             raise CannotStart(
                 f"a PostgreSQL (process {pid}) runs on {self.data} already: stop the other `make run`"
             )
@@ -239,8 +236,8 @@ def temporary(folder: Path) -> Iterator[PostgresServer]:
 def free_port() -> int:
     """Return a free port, below the ports that the system chooses by itself.
 
-    A process never gets a port twice, because the server that had it may be down for a moment. For the same
-    reason each of up to eight workers of the tests has its own range.
+    A process never gets a port twice, because a server may be down for a moment and start on its port again.
+    For the same reason each of up to eight workers of the tests has its own range.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:

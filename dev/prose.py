@@ -19,7 +19,7 @@ from proselint.registry import CheckRegistry
 from proselint.tools import LintFile
 
 ROOT: Final = Path(__file__).parent.parent
-REPLACEMENTS: Final = {  # a phrase to avoid: what to write instead
+REPLACEMENTS: Final = {  # phrase to avoid: what to write instead
     "told": "reported, logged, answered",
     "tells": "says which, returns, shows",
     "whoever": "a person who, a client that",
@@ -54,10 +54,10 @@ CONFIG: Final[Config] = {
 def main() -> None:
     """Print each finding as `file:line: what` and exit with 1 if there is any."""
     CheckRegistry().register_many(__register__)
-    named = sys.argv[1:] or _tracked(
+    names = sys.argv[1:] or _list_tracked_files(
         "*.md", "src/*.py", "tests/*.py", "dev/*.py", "benchmarks/*.py", *EXCLUDED
     )
-    findings = [f"{name}:{finding}" for name in named for finding in find_in(ROOT / name)]
+    findings = [f"{name}:{finding}" for name in names for finding in find_in(ROOT / name)]
     print(*findings, sep="\n", end="\n" if findings else "")
     sys.exit(1 if findings else 0)
 
@@ -67,7 +67,7 @@ def find_in(file: Path) -> list[str]:
     text = file.read_text()
     prose = _prose_of_python(text) if file.suffix == ".py" else _prose_of_markdown(text)
     found = [
-        (_line(prose, match.start()), f"“{phrase}”: write {REPLACEMENTS[phrase]}")
+        (_line_number(prose, match.start()), f"“{phrase}”: write {REPLACEMENTS[phrase]}")
         for phrase, pattern in PHRASES.items()
         for match in pattern.finditer(prose)
     ]
@@ -78,12 +78,12 @@ def find_in(file: Path) -> list[str]:
     return [f"{line}: {what}" for line, what in sorted(found)]
 
 
-def _tracked(*patterns: str) -> list[str]:
+def _list_tracked_files(*patterns: str) -> list[str]:
     command = ["git", "-C", str(ROOT), "ls-files", "--", *patterns]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603 - ours
 
 
-def _line(text: str, position: int) -> int:
+def _line_number(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 

@@ -1,6 +1,6 @@
 """`make pythons`: `make unit` on every other CPython from 3.11 on that this machine has.
 
-Each has its own environment below `.venv/`, from the same lock file.
+Each interpreter has its own environment below `.venv/`, from the same lock file.
 """
 
 import os
@@ -16,7 +16,7 @@ ENVIRONMENTS = ROOT / ".venv" / "pythons"
 UV = ROOT / ".venv" / "bin" / "uv"
 OLDEST = (3, 11)
 UV_ENVIRONMENT = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-WHICH = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
+PRINT_VERSION = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
 
 Version = tuple[int, int]
 
@@ -35,7 +35,7 @@ def main() -> int:
 def passes(version: Version, path: Path) -> bool:
     """Run the tests that need no server; return whether they pass."""
     print(f"Python {_format([version])}: {path}", flush=True)
-    bin_folder = environment(_format([version]), path).parent
+    bin_folder = make_environment(_format([version]), path).parent
     command = ["make", "--silent", "unit", f"BIN={bin_folder}"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - this project's own
 
@@ -64,26 +64,27 @@ def _candidates() -> Iterator[Path]:
 def version_of(path: Path) -> Version | None:
     """Return the version of an interpreter; None for one that does not run (a shim) or is not CPython."""
     try:
-        printed = subprocess.run([path, "-c", WHICH], capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - as above
+        command = [path, "-c", PRINT_VERSION]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.fullmatch(r"cpython (\d+) (\d+)", printed.stdout.strip())
     return (int(found[1]), int(found[2])) if found else None
 
 
-def environment(name: str, path: Path) -> Path:
-    """Make or refresh the environment of a Python; return its interpreter."""
+def make_environment(name: str, path: Path) -> Path:
+    """Make or refresh the virtual environment of a Python; return its interpreter."""
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     if not python.exists():
-        uv("venv", "--python", str(path), str(folder))
-    uv("pip", "sync", "--require-hashes", "--python", str(python), "requirements-dev.lock")
-    uv("pip", "install", "--no-deps", "--no-build-isolation", "--python", str(python), "--editable", ".")
+        run_uv("venv", "--python", str(path), str(folder))
+    run_uv("pip", "sync", "--require-hashes", "--python", str(python), "requirements-dev.lock")
+    run_uv("pip", "install", "--no-deps", "--no-build-isolation", "--python", str(python), "--editable", ".")
     return python
 
 
-def uv(*arguments: str) -> None:
-    """Run uv. It downloads no Python."""
+def run_uv(*arguments: str) -> None:
+    """Run uv, but let it download no Python."""
     subprocess.run([UV, *arguments, "--quiet"], cwd=ROOT, env=UV_ENVIRONMENT, check=True)  # noqa: S603 - a program of ours
 
 

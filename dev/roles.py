@@ -1,8 +1,8 @@
 """The database roles of `make run`, one for each part, as docs/operations.md advises.
 
 The superuser only makes the others. `taskward` owns the database and migrates it, `taskward_serving` is the
-API's, and `better_auth` has its own schema. The last two cannot see each other's rows, and neither of them
-may become another role.
+API's, and `better_auth` is Better Auth's and has its own schema. `taskward_serving` and `better_auth` cannot
+see each other's rows, and neither of them may become another role.
 """
 
 from typing import Final
@@ -12,9 +12,9 @@ from dev.postgres import LOGIN, PostgresServer
 
 AUTH: Final = "better_auth"  # the role and its schema
 SERVING: Final = "taskward_serving"
-WEAK: Final = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
+NO_PRIVILEGES: Final = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
 
-# Better Auth's tables. If an older version made `.state/`, they are in `public` and belong to `taskward`.
+# Better Auth's tables. In a `.state/` of an older version, they are in `public` and belong to `taskward`.
 AUTH_TABLES: Final = ("user", "session", "account", "verification", "jwks")
 
 _AUTH_SCHEMA: Final = f"""
@@ -37,14 +37,14 @@ ALTER ROLE {SERVING} IN DATABASE {LOGIN} SET statement_timeout = '5s';
 
 
 def prepare_auth(server: PostgresServer) -> str:
-    """Make Better Auth's role and schema, move older tables there, and return its address."""
-    server.make_role(AUTH, WEAK)
+    """Make Better Auth's role and schema, move its older tables there, and return the role's database URL."""
+    server.make_role(AUTH, NO_PRIVILEGES)
     server.query(_AUTH_SCHEMA, LOGIN, stdin=True)
     return server.url_of(LOGIN, role=AUTH)
 
 
 def prepare_serving(server: PostgresServer) -> str:
-    """Make the API's role, grant it the rights that it needs, and return its address."""
-    server.make_role(SERVING, WEAK)
+    """Make the API's role, grant it the rights that it needs, and return the role's database URL."""
+    server.make_role(SERVING, NO_PRIVILEGES)
     server.query(_SERVING_RIGHTS, LOGIN, stdin=True)
     return server.url_of(LOGIN, role=SERVING)

@@ -93,7 +93,7 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
         )
         running.callback(auth.stop)
         with step("Better Auth"):
-            auth.wait_until(lambda: auth.printed("listening on"))
+            auth.wait_until(lambda: auth.has_printed("listening on"))
         parts.append(auth)
     if sys.stdout.isatty():
         shared.setdefault("LOG_FORMAT", "console")  # the API itself sees only a pipe
@@ -110,7 +110,7 @@ def migrate(chosen: Plan) -> None:
     """Migrate the embedded database; another one only with MIGRATE=1.
 
     Raises:
-        CannotRun: migrations are waiting, the URL is wrong, or the database is down and needed now.
+        CannotRun: migrations are waiting, the URL is wrong, or the database is down and needed at the start.
     """
     address = DatabaseAddress.parse(
         chosen.env.get("DATABASE_URL_DIRECT") or chosen.env["DATABASE_URL"]
@@ -131,7 +131,7 @@ def migrate(chosen: Plan) -> None:
         if may_change or chosen.node:
             why = explain_unreachable(address, error)
             raise CannotRun(f"the database of DATABASE_URL cannot be reached, {why}: start it") from error
-        # Nothing else needs the database at the start. The API answers 503 until the database is there.
+        # Nothing else needs the database at the start: the API answers 503 until the database is reachable.
     if pending:
         raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *pending]))
 

@@ -30,6 +30,7 @@ def progress(what: str, share: float) -> None:
     """Print the progress: on one line in a terminal, elsewhere on a new line each time."""
     if sys.stdout.isatty():
         bar = "█" * round(share * 20)
+        # `\033[K` clears the line.
         print(f"\r\033[K  {bar:<20} {share:4.0%}  {what}", end="\n" if share == 1 else "", flush=True)
     else:
         print(f"  {share:4.0%}  {what}", flush=True)
