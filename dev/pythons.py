@@ -64,7 +64,7 @@ def _candidates() -> Iterator[Path]:
 def version_of(path: Path) -> Version | None:
     """Return the version of an interpreter; None for one that does not run (a shim) or is not CPython."""
     try:
-        command = [path, "-c", PRINT_VERSION]
+        command = [str(path), "-c", PRINT_VERSION]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None

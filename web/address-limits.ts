@@ -1,9 +1,9 @@
 /**
- * Limits how many requests an address or an account may send, and how many run at once, of one and of all. This comes
- * before Hono and Better Auth work on a request: their own refusal takes 1 to 2 ms, so one address that sends on after a
- * refusal would keep everybody waiting. Better Auth answers 200 requests in a second, so many addresses within their
- * quotas would keep everybody waiting too. So addresses take turns, and requests with a session go before those without.
- * One session can be used from many addresses, so accounts take turns too.
+ * Limits how many requests an address or an account may send, and how many run at once: of each one, and of all
+ * together. These limits apply before Hono and Better Auth work on a request. Their own refusal takes 1 to 2 ms, so one
+ * address that sends on after a refusal would keep everybody waiting. Better Auth answers 200 requests in a second, so
+ * many addresses within their quotas would keep everybody waiting too. So addresses take turns, and requests with a
+ * session go before most of those without. One session can be used from many addresses, so accounts take turns too.
  */
 
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
@@ -20,7 +20,7 @@ const ACCOUNT_MAX = { max: 60, window: 10 }; // of an account to Better Auth: 30
 const AT_ONCE = 8; // requests of an address
 const ACCOUNT_AT_ONCE = 2; // requests of an account, as a page load takes
 const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
-const OTHERS_SHARE = 4; // each fourth turn is for a request without a session, if both kinds wait
+const OTHERS_EVERY = 4; // turns: each fourth is for a request without a session, if both kinds wait
 const WAITING_MAX = 100; // requests of an address, and as many of an account
 
 /** Headers that a page of a trusted origin may send. */
@@ -29,9 +29,9 @@ export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
 /** Headers of a refusal that a page of a trusted origin may read, beside those that every page may read. */
 export const EXPOSED_HEADERS = "Retry-After, X-Retry-After";
 
-const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // as Better Auth says it
+const TOO_MANY = JSON.stringify({ message: "Too many requests. Please try again later." }); // Better Auth's own words
 
-type QueuedKind = Exclude<Kind, "nowhere">;
+type QueuedKind = Exclude<Kind, "noRoute">;
 type AuthKind = Exclude<QueuedKind, "page">;
 
 /** An address or an account that has a request here. */
@@ -41,8 +41,8 @@ interface Sender {
   running: number;
   waiting: number;
   /**
-   * The turn in which its last request of a kind began at Better Auth. Turns are numbered for all senders together. Before
-   * its first turn, the turn in which its first request came.
+   * For each kind, the turn in which its last request began at Better Auth. Turns are numbered for all senders together.
+   * Before its first turn: the number of the latest turn when its first request came.
    */
   readonly lastTurn: Record<AuthKind, number>;
   /** Its requests for files that wait, in the order in which they came. */
@@ -54,14 +54,14 @@ interface QueuedRequest {
   readonly kind: QueuedKind;
   /** The address that sends it, and the account if it has a session. */
   readonly senders: readonly Sender[];
-  /** The requests among which it waits. */
-  readonly line: Set<QueuedRequest>;
+  /** The queue in which it waits. */
+  readonly queue: Set<QueuedRequest>;
   /** Whether it has one of the places at Better Auth. */
   hasPlace: boolean;
   readonly begin: () => void;
 }
 
-/** Returns a listener that passes on as many requests of an address and an account as they may send, and few at once. */
+/** Returns a listener that refuses requests over the quota of their address or account, and passes on few others at once. */
 export function boundAddresses(
   listener: RequestListener,
   trustedProxies: readonly string[],
@@ -84,13 +84,13 @@ export function boundAddresses(
   return (request, response) => {
     const client = clientOf(request);
     const { kind, account } = read(request);
-    const owner = account === undefined ? null : `account ${account}`;
+    const accountKey = account === undefined ? null : `account ${account}`;
     const wait =
       counts.take(client, quota) ||
       (kind === "page" ? 0 : counts.take(`${client} auth`, authQuota)) ||
-      (owner === null ? 0 : counts.take(owner, accountQuota));
+      (accountKey === null ? 0 : counts.take(accountKey, accountQuota));
     if (wait > 0) return refuse(request, response, wait, origins);
-    if (kind === "nowhere") return answer(request, response, 404, {}, "", origins);
+    if (kind === "noRoute") return answer(request, response, 404, {}, "", origins);
     const begin = () => {
       if (!request.socket.destroyed)
         withPlace(
@@ -99,9 +99,9 @@ export function boundAddresses(
         );
     };
     const address = places.senderOf(client, atOnce);
-    const senders = owner === null ? [address] : [address, places.senderOf(owner, accountAtOnce)];
-    const line = kind === "page" ? address.files : places.waiting[kind];
-    const queued: QueuedRequest = { kind, senders, line, hasPlace: false, begin };
+    const senders = accountKey === null ? [address] : [address, places.senderOf(accountKey, accountAtOnce)];
+    const queue = kind === "page" ? address.files : places.waiting[kind];
+    const queued: QueuedRequest = { kind, senders, queue, hasPlace: false, begin };
     const isMyTurn = places.take(queued);
     if (!isMyTurn && senders.some(({ waiting }) => waiting >= waitingMax)) return refuse(request, response, 1, origins);
     whenOver(request, response, () => places.end(queued));
@@ -112,11 +112,11 @@ export function boundAddresses(
 
 /**
  * Decides which requests run. A request for a file of the page waits only for requests of its own address. Requests to
- * Better Auth share few places. A free place goes to a request with a session, if one waits. Among these, it goes to the
- * request whose address and account have both had no turn for the longest time. So a request lets one request of each
- * other address, and one of each other account, go before it. Only one request begins in an iteration of the event loop.
- * Better Auth answers many requests within one iteration, so many together would make the iteration long, and a request
- * that queries the database needs many iterations.
+ * Better Auth share few places. A free place goes to a request with a session, if one waits; each fourth place goes to a
+ * request without one. Of several, it goes to the request whose address and account have both had no turn for the longest
+ * time. So a request lets one request of each other address, and one of each other account, go before it. Only one
+ * request begins in an iteration of the event loop. Better Auth answers many requests within one iteration, so many
+ * together would make the iteration long, and a request that queries the database needs many iterations.
  */
 class Places {
   readonly #authAtOnce: number;
@@ -131,13 +131,13 @@ class Places {
     this.#authAtOnce = authAtOnce;
   }
 
-  /** Returns an address or an account. `run` and `wait` remember it, until its last request here is over. */
+  /** Returns an address or an account. `#run` and `wait` remember it, until its last request here is over. */
   senderOf(key: string, atOnce: number): Sender {
     const lastTurn = { signedIn: this.#begun, others: this.#begun };
     return this.#senders.get(key) ?? { key, atOnce, running: 0, waiting: 0, lastTurn, files: new Set() };
   }
 
-  /** Counts a request as running if it need not wait. Returns whether that is so. */
+  /** Counts a request for a file as running, if its address may have one more. Returns whether it did. */
   take(request: QueuedRequest): boolean {
     if (request.kind !== "page" || !mayRun(request)) return false;
     this.#run(request);
@@ -149,7 +149,7 @@ class Places {
       sender.waiting += 1;
       this.#senders.set(sender.key, sender);
     }
-    request.line.add(request);
+    request.queue.add(request);
     this.#plan();
   }
 
@@ -162,7 +162,7 @@ class Places {
       if (file) {
         this.#remove(file);
         this.#run(file);
-        setImmediate(file.begin); // requests of others are read in between: a response may end in this iteration
+        setImmediate(file.begin); // so requests of others are read in between, even if each response ends at once
       }
       if (sender.running + sender.waiting === 0) this.#senders.delete(sender.key);
     }
@@ -189,7 +189,7 @@ class Places {
   }
 
   #next(): [AuthKind, QueuedRequest] | undefined {
-    const isForOthers = this.#begun % OTHERS_SHARE === OTHERS_SHARE - 1;
+    const isForOthers = this.#begun % OTHERS_EVERY === OTHERS_EVERY - 1;
     for (const kind of isForOthers ? (["others", "signedIn"] as const) : (["signedIn", "others"] as const)) {
       let first: QueuedRequest | undefined;
       let earliest = Number.POSITIVE_INFINITY;
@@ -222,9 +222,9 @@ class Places {
     }
   }
 
-  /** Takes a request out of those that wait, if it is one of them. */
+  /** Takes a request out of its queue. Returns whether it was there. */
   #remove(request: QueuedRequest): boolean {
-    if (!request.line.delete(request)) return false;
+    if (!request.queue.delete(request)) return false;
     for (const sender of request.senders) sender.waiting -= 1;
     return true;
   }
@@ -252,7 +252,7 @@ function refuse(
   const headers = {
     "content-type": "application/json",
     "retry-after": String(seconds),
-    "x-retry-after": String(seconds), // which clients of Better Auth read
+    "x-retry-after": String(seconds), // clients of Better Auth read this one
     connection: "close",
   };
   answer(request, response, 429, headers, TOO_MANY, origins);
@@ -309,7 +309,8 @@ function whenOver({ socket }: IncomingMessage, response: ServerResponse, end: ()
 
 /**
  * Returns a function that reads the client's address as Better Auth does: the rightmost address that is not one of our
- * proxies. The function returns the network of this address, or of the last proxy that is known if no client is.
+ * proxies. The function returns the network of this address. If there is no such address, it returns that of the last
+ * proxy that it read.
  */
 export function clientReader(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
   const proxies = blockList(trustedProxies);
@@ -321,7 +322,7 @@ export function clientReader(trustedProxies: readonly string[]): (request: Incom
     while (end > 0 && client && isProxy(client)) {
       const start = chain.lastIndexOf(",", end - 1) + 1;
       const hop = chain.slice(start, end).trim();
-      if (hop && (!isIP(hop) || hop.includes("%"))) break; // `BlockList` accepts no zone
+      if (hop && (!isIP(hop) || hop.includes("%"))) break; // `BlockList` accepts no zone (`fe80::1%eth0`)
       client = hop || client;
       end = start - 1;
     }

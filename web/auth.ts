@@ -62,7 +62,7 @@ export function authOptions(
       customStorage: boundedCounts(),
       customRules: Object.fromEntries(HASHING_PATHS.map((path) => [path, HASHES_OF_AN_ADDRESS])),
     },
-    disabledPaths: ["/verify-password"], // a stolen session could guess the password there
+    disabledPaths: ["/verify-password"], // with a stolen session, somebody could guess the password there
     // Our page shows the errors, because it has a content security policy. Better Auth's own page shows text of its URL.
     onAPIError: { errorURL: new URL("/", settings.baseUrl).href },
     advanced: {
@@ -73,8 +73,8 @@ export function authOptions(
     },
     databaseHooks: {
       user: {
-        create: { before: async (user) => refuseLargeProfile(user) },
-        update: { before: async (user) => refuseLargeProfile(user) },
+        create: { before: async (user) => checkProfile(user) },
+        update: { before: async (user) => checkProfile(user) },
       },
       session: {
         create: {
@@ -101,7 +101,7 @@ export function authOptions(
 
 /**
  * If addresses must be verified, sign-up gives the same response whether an account has the address or not. Only the
- * mail says which.
+ * mail shows whether one has it.
  */
 function mailOptions(settings: Settings, send: SendMail) {
   return {
@@ -132,7 +132,7 @@ function mailOptions(settings: Settings, send: SendMail) {
 
 /** Counts requests, with a limit on the number of counts: Better Auth's own counts grow with each invented path. */
 function boundedCounts() {
-  const counts = new RateLimiter(); // has room for the counts that 170 addresses can cause
+  const counts = new RateLimiter(); // has room for 170 addresses: each can cause 300 counts within 10 seconds
   return {
     consume: async (key: string, quota: { readonly window: number; readonly max: number }) => {
       const wait = counts.take(key, quota);
@@ -149,9 +149,9 @@ interface Profile {
 
 /**
  * Refuses a long e-mail address, name or URL of a picture, because each response about the session has them. Also refuses
- * a picture itself, as a `data:` URL.
+ * a name with control characters, and a picture itself (a `data:` URL).
  */
-function refuseLargeProfile({ email, name, image }: Profile): void {
+function checkProfile({ email, name, image }: Profile): void {
   if (email !== undefined && email.length > EMAIL_MAX)
     throw new APIError("BAD_REQUEST", { message: `An e-mail address has at most ${EMAIL_MAX} characters.` });
   if (name !== undefined && NOT_IN_NAMES.test(name))

@@ -1,7 +1,7 @@
 /**
- * Reads in some microseconds, before Better Auth works on a request, whether Better Auth has its path, whether its
- * session token has our signature, and which account has the session. Better Auth takes milliseconds to refuse a path
- * that it does not have.
+ * Reads three facts of a request before Better Auth works on it: whether Better Auth has the path, whether the session
+ * token has our signature, and which account has the session. This takes some microseconds. Better Auth itself takes
+ * milliseconds to refuse a path that it does not have.
  */
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
@@ -9,7 +9,7 @@ import type { IncomingMessage } from "node:http";
 
 const BASE = "/api/auth";
 const METHODS: readonly string[] = ["GET", "HEAD", "POST"]; // which `serve.ts` passes on to Better Auth
-const MARK_LENGTH = 16; // characters of the mark of an account, with which its session tokens begin
+const MARK_LENGTH = 16; // characters of an account's mark, with which each of its session tokens begins
 
 /** An endpoint in `auth.api`. */
 interface Endpoint {
@@ -36,8 +36,8 @@ export function routesOf(api: object, disabledPaths: readonly string[] = []): Ha
   for (const path of disabledPaths) for (const method of METHODS) add(method, path); // Better Auth's 404 for them has a body
   return (method, path) => {
     if (!path.startsWith(`${BASE}/`)) return false;
-    const asked = `${method} ${path.slice(BASE.length).replace(/\/+$/, "")}`;
-    return fixed.has(asked) || beginnings.some((beginning) => asked.startsWith(beginning));
+    const route = `${method} ${path.slice(BASE.length).replace(/\/+$/, "")}`;
+    return fixed.has(route) || beginnings.some((beginning) => route.startsWith(beginning));
   };
 }
 
@@ -102,10 +102,10 @@ function isSigned(text: string, secret: string): boolean {
 }
 
 /**
- * The kind of a request. `signedIn` and `others` go to Better Auth, with and without a session. `nowhere` has a path
+ * The kind of a request. `signedIn` and `others` go to Better Auth, with and without a session. `noRoute` has a path
  * that Better Auth does not have. `page` is anything else, mostly a file of the page.
  */
-export type Kind = "signedIn" | "others" | "nowhere" | "page";
+export type Kind = "signedIn" | "others" | "noRoute" | "page";
 
 /** What is known of a request before Better Auth works on it. */
 export interface RequestTraits {
@@ -123,7 +123,7 @@ export function requestReader(
     const path = URL.canParse(whole) ? new URL(whole).pathname : "";
     const isOfAuth = [path, url].some((each) => withoutEscapes(each).startsWith(`${BASE}/`)); // Hono decodes escapes
     if (!isOfAuth || !METHODS.includes(method)) return { kind: "page" };
-    if (!hasRoute(method, path)) return { kind: "nowhere" };
+    if (!hasRoute(method, path)) return { kind: "noRoute" };
     const account = accountOf(headers);
     return account === null ? { kind: "others" } : { kind: "signedIn", account };
   };

@@ -7,10 +7,13 @@ import { toBits } from "./settings.ts";
 const CONNECTIONS_MAX = 2_000; // of all addresses
 const PER_ADDRESS_MAX = 100; // connections; an IPv6 address counts with its first 64 bits, and our own proxies do not count
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
-const SILENCE = 30_000; // milliseconds; a connection on which nothing moves for this long ends
+const SILENCE = 30_000; // milliseconds; a connection that neither sends nor receives for this long is closed
 const STOP_TIMEOUT = 10_000; // milliseconds that a request may still take when the server stops
 
-/** Milliseconds for the headers, for a whole request, and between two requests. A slow sender is cut off like a silent one. */
+/**
+ * Milliseconds for the headers, for a whole request, between two requests, and between two checks of these limits. A slow
+ * sender is cut off like a silent one.
+ */
 export const serverOptions: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
@@ -37,7 +40,8 @@ export function boundPipelines(listener: RequestListener): RequestListener {
 
 /**
  * Closes silent connections, those of an address that has too many, and the oldest ones if there are too many in all.
- * Returns a function that stops the server: it resolves when each running request has its response.
+ * Returns a function that stops the server. Its promise resolves when each running request has its response, or has been
+ * ended after `stopTimeout`.
  */
 export function boundConnections(
   server: Server,
@@ -49,17 +53,17 @@ export function boundConnections(
   const requests = new Map<Socket, IncomingMessage | null>();
   const admit = admission(server, requests, connectionsMax);
   const proxies = blockList(trustedProxies);
-  const open = new Map<string, number>();
+  const counts = new Map<string, number>(); // open connections, by `networkOf` the address
   server.on("connection", (socket: Socket) => {
     const address = socket.remoteAddress;
     if (!address || proxies.check(address, family(address))) return admit(socket);
     const key = networkOf(address);
-    const count = (open.get(key) ?? 0) + 1;
-    open.set(key, count);
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
     socket.once("close", () => {
-      const left = (open.get(key) ?? 1) - 1;
-      if (left === 0) open.delete(key);
-      else open.set(key, left);
+      const left = (counts.get(key) ?? 1) - 1;
+      if (left === 0) counts.delete(key);
+      else counts.set(key, left);
     });
     if (count > PER_ADDRESS_MAX) socket.destroy();
     else admit(socket);
@@ -80,27 +84,27 @@ export function boundConnections(
  */
 function admission(
   server: Server,
-  open: Map<Socket, IncomingMessage | null>,
+  requests: Map<Socket, IncomingMessage | null>,
   connectionsMax: number,
 ): (socket: Socket) => void {
   server.on("request", (request, response) => {
     const { socket } = request;
-    open.set(socket, request);
+    requests.set(socket, request);
     response.once("close", () => {
-      if (!open.delete(socket) || socket.destroyed) return;
-      if (server.listening) open.set(socket, null);
+      if (!requests.delete(socket) || socket.destroyed) return;
+      if (server.listening) requests.set(socket, null);
       else socket.end();
     });
   });
   return (socket) => {
-    if (open.size >= connectionsMax) {
-      const sockets = [...open.keys()];
-      const oldest = sockets.find((each) => !open.get(each)?.complete) ?? sockets[0];
+    if (requests.size >= connectionsMax) {
+      const sockets = [...requests.keys()];
+      const oldest = sockets.find((each) => !requests.get(each)?.complete) ?? sockets[0];
       oldest?.destroy();
-      if (oldest) open.delete(oldest); // its event `close` comes later
+      if (oldest) requests.delete(oldest); // its event `close` comes later
     }
-    open.set(socket, null);
-    socket.once("close", () => open.delete(socket));
+    requests.set(socket, null);
+    socket.once("close", () => requests.delete(socket));
   };
 }
 
@@ -110,7 +114,7 @@ export function networkOf(address: string): string {
   return isIPv6 ? toBits(address.split("%")[0] ?? "").slice(0, 64) : address;
 }
 
-/** Returns a list in which one can look up whether an address is in one of the networks. */
+/** Returns a list that says whether an address is in one of the networks. */
 export function blockList(networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {

@@ -10,12 +10,12 @@ const FRAMES_MAX = 5; // of the stack of an error
 const LINES_MAX = 10; // per second: 10 lines with an error, and 10 others
 const SECOND = 1_000; // milliseconds
 
-/** What ends a line, moves the cursor, or turns the direction of the text around. */
+/** Characters that end a line, move the cursor, or change the direction of the text. */
 const NOT_PRINTED = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** Cuts a text, and escapes characters that could begin a new line or change how a terminal shows the line. */
-export function toPlainText(text: string, most = TEXT_MAX): string {
-  const kept = text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
+/** Shortens a text, and escapes characters that could begin a new line or change how a terminal shows the line. */
+export function toPlainText(text: string, lengthMax = TEXT_MAX): string {
+  const kept = text.length > lengthMax ? `${text.slice(0, lengthMax)}… (${text.length} characters)` : text;
   return kept.replace(NOT_PRINTED, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
@@ -42,7 +42,7 @@ function framesOf({ message, stack = "" }: Error): readonly string[] {
 
 type Level = "debug" | "info" | "warn" | "error";
 
-/** Writes at most `linesMax` lines a second, then one line with the number of those that it left out. */
+/** Writes at most `linesMax` lines a second, then one line with the number of lines that it left out. */
 export class BoundedLog {
   readonly #write: (line: string) => void;
   readonly #linesMax: number;

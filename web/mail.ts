@@ -11,9 +11,9 @@ export interface Mail {
 
 export type SendMail = (mail: Mail) => Promise<void>;
 
-const MARK = "mail | "; // begins each printed line: `make run` shows these lines of the log
+const LINE_PREFIX = "mail | "; // of each printed line: `make run` shows these lines of the log
 
-/** Seconds of a mail quota, and of a link: if strangers use up the quota of an address, its owner still has a valid link. */
+/** Seconds of a mail quota and of a link. So if strangers use up an address's quota, its owner still has a valid link. */
 export const MAIL_WINDOW = 60 * 60;
 
 const LINE_MAX = 2_000; // characters, because a link contains text of the client
@@ -31,5 +31,5 @@ export function limitMails(send: SendMail): SendMail {
 /** Prints a mail. Replace this function by one that calls your mail service. */
 export const printMail: SendMail = async ({ to, subject, text }) => {
   const lines = [`To: ${to}`, `Subject: ${subject}`, "", ...text.split("\n")];
-  console.log(lines.map((line) => MARK + toPlainText(line, LINE_MAX)).join("\n"));
+  console.log(lines.map((line) => LINE_PREFIX + toPlainText(line, LINE_MAX)).join("\n"));
 };

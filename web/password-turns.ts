@@ -6,8 +6,8 @@
  * are bounded. Requests from a device on which the account has signed in before (`sign-in-throttle.ts`) wait in a
  * priority queue, so a flood from many addresses does not lock owners out. A flood may have accounts with known devices
  * too. So an account may use the priority queue only a few times in a minute. If the priority queue is full, a new
- * request replaces the one whose account used this queue most recently before, if the new request's account used it
- * longer ago or never.
+ * request is compared with the request in it whose account used this queue most recently before. The new request
+ * replaces that one if its own account used this queue longer ago, or never.
  */
 
 import { availableParallelism } from "node:os";
@@ -74,7 +74,7 @@ export class TurnQueue {
     if (signal?.aborted) return null;
     if (this.#running < this.#atOnce) {
       this.#running += 1;
-      return this.#end();
+      return this.#endOfTurn();
     }
     const isMyTurn = await new Promise<boolean>((resolve) => {
       const previousUse = this.#usesOf(account).at(-1) ?? Number.NEGATIVE_INFINITY;
@@ -85,7 +85,7 @@ export class TurnQueue {
         resolve(false);
       });
     });
-    return isMyTurn ? this.#end() : null;
+    return isMyTurn ? this.#endOfTurn() : null;
   }
 
   get waiting(): number {
@@ -94,10 +94,10 @@ export class TurnQueue {
 
   /** Puts a request into a queue. One without a place in the priority queue waits in the common one, or is refused. */
   #enqueue(request: Waiting): void {
-    const other = this.#enqueueWithPriority(request);
-    if (other === null) return;
-    if (this.#common.length < this.#waitingMax) this.#common.push(other);
-    else other.settle(false);
+    const withoutPlace = this.#enqueueWithPriority(request);
+    if (withoutPlace === null) return;
+    if (this.#common.length < this.#waitingMax) this.#common.push(withoutPlace);
+    else withoutPlace.settle(false);
   }
 
   /** Returns the request without a place in the priority queue: this one, the one that it replaced, or none. */
@@ -125,7 +125,7 @@ export class TurnQueue {
     return (account !== null && this.#uses.get(account)) || [];
   }
 
-  /** A use counts before the turn: otherwise clients that disconnect before it could fill the queue again and again. */
+  /** Counts a use before its turn: otherwise clients that disconnect before their turn could fill the queue again and again. */
   #rememberUse(account: string | null): void {
     if (account === null) return;
     const uses = [...this.#usesOf(account), this.#clock()].slice(-PRIORITY_IN_MINUTE);
@@ -136,7 +136,7 @@ export class TurnQueue {
   }
 
   /** Returns a function that gives the turn to the next request, once. */
-  #end(): () => void {
+  #endOfTurn(): () => void {
     let isOver = false;
     return () => {
       if (isOver) return;

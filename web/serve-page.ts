@@ -53,9 +53,9 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseU
   };
   app.get("/assets/*", sendFile);
   app.get(ICON, sendFile);
-  const numbered = numberedAddresses(baseUrl);
+  const loopbackHosts = loopbackHostsOf(baseUrl);
   app.get("/", async (context, next) => {
-    if (!numbered.has(context.req.header("host") ?? "")) return next();
+    if (!loopbackHosts.has(context.req.header("host") ?? "")) return next();
     return context.redirect(new URL(`/${new URL(context.req.url).search}`, baseUrl).href);
   });
   app.get("/", (context) =>
@@ -69,13 +69,13 @@ export function servePage(app: Hono<{ Bindings: HttpBindings }>, { apiUrl, baseU
  * Returns the values of `Host` that mean the same machine as `localhost`, if the page is at `localhost`. Requests with
  * these values are redirected: nobody could sign in there, because neither Better Auth nor the API trusts these origins.
  */
-function numberedAddresses(baseUrl: string): ReadonlySet<string> {
+function loopbackHostsOf(baseUrl: string): ReadonlySet<string> {
   const { hostname, host } = new URL(baseUrl);
-  const others = hostname === "localhost" ? ["127.0.0.1", "[::1]"] : [];
-  return new Set(others.map((address) => host.replace("localhost", address)));
+  const addresses = hostname === "localhost" ? ["127.0.0.1", "[::1]"] : [];
+  return new Set(addresses.map((address) => host.replace("localhost", address)));
 }
 
-/** Returns the first encoding of `supports` that the client accepts. `supports` begins with that of the smallest file. */
+/** Returns the first encoding in `supports` that the client accepts. The encoding of the smallest file comes first there. */
 const smallest: NonNullable<Parameters<typeof accepts>[1]["match"]> = (accepted, { supports, default: otherwise }) =>
   supports.find((encoding) => accepted.some(({ type, q }) => type === encoding && q > 0)) ?? otherwise;
 
@@ -101,8 +101,8 @@ function readFile(path: string): BuiltFile {
     ["gzip", ".gz"],
     ["identity", ""],
   ] as const;
-  const there = encodings.filter(([, ending]) => existsSync(join(BUILT, path + ending)));
-  const bodies = there.map(
+  const existing = encodings.filter(([, ending]) => existsSync(join(BUILT, path + ending)));
+  const bodies = existing.map(
     ([encoding, ending]) => [encoding, new Uint8Array(readFileSync(join(BUILT, path + ending)))] as const,
   );
   return { type: getMimeType(path) ?? "application/octet-stream", bodies: new Map(bodies) };

@@ -68,8 +68,9 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => S
   });
   const close = boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
-    const used = error.code === "EADDRINUSE";
-    console.error(used ? `AUTH_PORT ${settings.port} is used by another program: set it to another` : error.message);
+    const isPortUsed = error.code === "EADDRINUSE";
+    const used = `AUTH_PORT ${settings.port} is used by another program: set it to another`;
+    console.error(isPortUsed ? used : error.message);
     process.exit(1);
   });
   const stop = () =>
@@ -100,7 +101,7 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
     const { body, status, statusText, headers } = await untilEnd(() => auth.handler(withAddress(context, settings)));
     const answer = new Response(body, { status, statusText, headers });
     if (settings.verifyEmail && context.req.path === "/api/auth/sign-up/email") await hideTime(began);
-    withoutSessionToken(context.req.raw, answer);
+    removeSessionToken(context.req.raw, answer);
     answer.headers.set("cache-control", "no-store");
     answer.headers.set("x-content-type-options", "nosniff");
     const wait = answer.headers.get("x-retry-after");
@@ -112,9 +113,9 @@ export function createApp(settings: Settings, auth: Auth): Hono<{ Bindings: Http
 }
 
 /**
- * Returns the request with the header `CLIENT_ADDRESS`, which Better Auth reads: the address of the socket, and before
- * it, if there are trusted proxies, the addresses of `X-Forwarded-For`. Better Auth takes the rightmost address that is
- * not one of the trusted proxies.
+ * Returns the request with the header `CLIENT_ADDRESS`, which Better Auth reads. The header has the address of the
+ * socket. If there are trusted proxies, the addresses of `X-Forwarded-For` come before it. Better Auth takes the
+ * rightmost address that is not one of the trusted proxies.
  */
 function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Settings): Request {
   const peer = context.env.incoming.socket.remoteAddress ?? "";
@@ -128,15 +129,15 @@ function withAddress(context: Context<{ Bindings: HttpBindings }>, settings: Set
  * Removes the session token from a response to a page: the page's scripts cannot read the cookie, and must not read the
  * same token in a header. A page sends `origin` or `cookie`: Better Auth refuses a browser's sign-in without `origin`.
  */
-function withoutSessionToken({ headers }: Request, answer: Response): void {
+function removeSessionToken({ headers }: Request, answer: Response): void {
   if (!headers.has("origin") && !headers.has("cookie")) return;
   answer.headers.delete("set-auth-token");
   answer.headers.delete("access-control-expose-headers"); // names only `set-auth-token`
 }
 
 /**
- * Waits until a sign-up has taken a multiple of `SIGN_UP_STEP`. To make an account takes longer, so otherwise the time
- * would show whether sign-up made one.
+ * Waits until a sign-up has taken a multiple of `SIGN_UP_STEP`. A sign-up that makes an account takes longer, so
+ * otherwise the time would show whether it made one.
  */
 async function hideTime(began: number): Promise<void> {
   leavePlace();

@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 
 export interface Settings {
-  /** The one address that browsers use. Better Auth takes `iss` and `aud` from it: never from a Host header. */
+  /** The one address that browsers use. Better Auth takes `iss` and `aud` from it, never from a Host header. */
   readonly baseUrl: string;
   readonly port: number;
   readonly secret: string;

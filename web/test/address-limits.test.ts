@@ -244,7 +244,7 @@ function givenAuth(bounds: Bounds = {}, onBegin = (_url: string) => {}) {
   const read = ({ url = "" }: IncomingMessage): RequestTraits => {
     const [, first = "", account = ""] = /^\/(.)(\d+)/.exec(url) ?? [];
     if (first === "s") return { kind: "signedIn", account };
-    return { kind: first === "o" ? "others" : first === "n" ? "nowhere" : "page" };
+    return { kind: first === "o" ? "others" : first === "n" ? "noRoute" : "page" };
   };
   const listener = boundAddresses(
     ({ url = "" }) => {
@@ -414,7 +414,7 @@ test("a request that leaves its place lets another begin, and frees no second pl
   assert.equal(begun.join(" "), "/o1 /o2");
 });
 
-test("a file of the page, or a path that Better Auth does not have, waits for no place", async () => {
+test("a file of the page runs at once, and a path that Better Auth does not have takes no place", async () => {
   const { begun, ask } = givenAuth();
   for (const url of ["/o1", "/s1", "/n1", "/p1"]) ask(url);
 
@@ -441,13 +441,13 @@ test(
   async (t) => {
     const { server, begun } = await given(t, {
       authQuota: { max: 2, window: 10 },
-      read: ({ url }) => ({ kind: url?.startsWith("/api/auth/") ? "nowhere" : "page" }),
+      read: ({ url }) => ({ kind: url?.startsWith("/api/auth/") ? "noRoute" : "page" }),
       trustedOrigins: ["https://app.example.com"],
     });
-    const nowhere = () =>
+    const askNoRoute = () =>
       ask(server, "/api/auth/0.5", undefined, { headers: { origin: "https://app.example.com" } }).answer;
 
-    const answers = [await nowhere(), await nowhere(), await nowhere()];
+    const answers = [await askNoRoute(), await askNoRoute(), await askNoRoute()];
     ask(server, "/");
     await until(() => begun.length === 1);
 
@@ -465,7 +465,7 @@ test(
   },
 );
 
-test("by default an address may send 150 requests to Better Auth in ten seconds, and 8 of all run at once", async () => {
+test("by default an address may send 150 requests to Better Auth in ten seconds, and 8 of all addresses run at once", async () => {
   const { begun, ask, end } = givenAuth({ authAtOnce: undefined });
   for (let n = 0; n < 9; n += 1) ask(`/o${n}`, `192.0.2.${n}`);
   await iterations();
@@ -493,7 +493,7 @@ for (const [peer, forwarded, client] of [
   ["10.0.0.1", "2001:db8::1", "2001:db8::2"],
   ["::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"],
 ] as const)
-  test(`the client of a request from ${peer} for ${forwarded?.slice(0, 60)} is ${client}`, () => {
+  test(`a request from ${peer} with X-Forwarded-For ${forwarded?.slice(0, 60)} counts for the network of ${client}`, () => {
     const read = clientReader(["10.0.0.0/8"]);
     const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
 

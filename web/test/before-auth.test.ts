@@ -14,7 +14,7 @@ const HTTPS = { baseUrl: "https://app.example.com", trustedOrigins: ["https://ap
  * Signs up an account at a real Better Auth. Returns the name of its cookie, its signed session token, our reader of such
  * tokens (`read`), and whether Better Auth finds a session in some headers (`hasSession`).
  */
-async function signedIn(settings: Partial<typeof SETTINGS>) {
+async function signUpAnn(settings: Partial<typeof SETTINGS>) {
   const { auth } = given(settings);
   const { secret, authCookies } = await auth.$context;
   const { name } = authCookies.sessionToken;
@@ -39,7 +39,7 @@ for (const [scheme, settings, prefix] of [
   ["https", HTTPS, "__Secure-"],
 ] as const)
   test(`behind ${scheme}, a session token counts as signed exactly if Better Auth finds the session`, async () => {
-    const { name, token, read, hasSession } = await signedIn(settings);
+    const { name, token, read, hasSession } = await signUpAnn(settings);
     assert.equal(name, `${prefix}better-auth.session_token`);
     const encoded = encodeURIComponent(token);
     const [value = "", signature = ""] = token.split(".");
@@ -138,7 +138,7 @@ test("all sessions of an account have one mark, and each account has another mar
   assert.equal(read({ authorization, cookie: cookies[2] ?? "" }), first); // Better Auth takes the bearer token too
 });
 
-test("a path is nowhere only if the real Better Auth answers 404 without a body", async () => {
+test("a path counts as having no route only if the real Better Auth answers 404 without a body", async () => {
   const { auth } = given({});
   const hasRoute = routesOf(auth.api, auth.options.disabledPaths);
   const read = requestReader(hasRoute, () => null);
@@ -167,27 +167,27 @@ test("a path is nowhere only if the real Better Auth answers 404 without a body"
       "/verify-password//",
     ],
   ];
-  let nowhere = 0;
+  let withoutRoute = 0;
   for (const method of ["GET", "POST", "HEAD"])
     for (const path of paths) {
       const url = `/api/auth${path}`;
-      if (kindOf({ method, url, headers: {} } as IncomingMessage) !== "nowhere") continue;
-      nowhere += 1;
+      if (kindOf({ method, url, headers: {} } as IncomingMessage) !== "noRoute") continue;
+      withoutRoute += 1;
       const answer = await auth.handler(new Request(`${SETTINGS.baseUrl}${url}`, { method }));
       assert.deepEqual([answer.status, await answer.text(), [...answer.headers]], [404, "", []], `${method} ${url}`);
     }
 
-  assert.ok(nowhere > 200);
+  assert.ok(withoutRoute > 200);
   for (const [method, url, kind] of [
     ["GET", "/api/auth/get-session?disableCookieCache=true", "others"],
     ["GET", "http://app.example.com/api/auth/token", "others"],
     ["GET", "/api/auth/callback/github", "others"],
     ["POST", "/api/auth/verify-password", "others"], // its 404 has a body
-    ["GET", "/api/auth/sign-in/email", "nowhere"],
-    ["HEAD", "/api/auth/token", "nowhere"],
-    ["POST", "/api/auth/0.5", "nowhere"],
-    ["GET", "/api/%61uth/token", "nowhere"], // Hono passes it on, and Better Auth does not have it
-    ["GET", "/x/../api/auth/0.5", "nowhere"],
+    ["GET", "/api/auth/sign-in/email", "noRoute"],
+    ["HEAD", "/api/auth/token", "noRoute"],
+    ["POST", "/api/auth/0.5", "noRoute"],
+    ["GET", "/api/%61uth/token", "noRoute"], // Hono passes it on, and Better Auth does not have it
+    ["GET", "/x/../api/auth/0.5", "noRoute"],
     ["OPTIONS", "/api/auth/0.5", "page"],
     ["GET", "/", "page"],
     ["GET", "/?next=/api/auth/0.5", "page"],

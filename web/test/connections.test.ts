@@ -12,7 +12,7 @@ const SILENCE = 2_000; // milliseconds
 const LARGE = Buffer.alloc(32 * 1024 * 1024); // more than the kernel holds for a reader
 
 /** Sends a request on a connection that reads nothing yet. Returns both ends of the connection. */
-async function requested(server: Server): Promise<[client: Socket, served: Socket]> {
+async function sendRequest(server: Server): Promise<[client: Socket, served: Socket]> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const client = connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
@@ -32,8 +32,8 @@ test("a connection whose response nobody reads is closed, and a slow reader gets
 }, async () => {
   const servers = [given(SILENCE), given(SILENCE)] as const;
   const began = performance.now();
-  const [client, served] = await requested(servers[0]);
-  const [reader] = await requested(servers[1]);
+  const [client, served] = await sendRequest(servers[0]);
+  const [reader] = await sendRequest(servers[1]);
   let taken = 0;
   const reading = (async () => {
     for await (const chunk of reader) {
@@ -79,7 +79,7 @@ test("by default a connection may be silent for 30 seconds", () => {
 });
 
 /** Opens a connection for each text, one after the other. A connection sends its text, unless that is empty. */
-async function opened(server: Server, sends: readonly string[]): Promise<Socket[]> {
+async function openConnections(server: Server, sends: readonly string[]): Promise<Socket[]> {
   if (!server.listening) await once(server.listen(0, "127.0.0.1"), "listening");
   const clients: Socket[] = [];
   for (const text of sends) {
@@ -101,18 +101,18 @@ test("for each connection beyond the limit, the one that has waited longest for 
 }, async () => {
   const server = createServer(() => {}); // answers none
   boundConnections(server, [], { connectionsMax: 4 });
-  const [asking, half, silent, head, another] = (await opened(server, [WHOLE, HALF_A_BODY, "", "GET /", WHOLE])) as [
-    Socket,
-    Socket,
-    Socket,
-    Socket,
-    Socket,
-  ];
+  const [asking, half, silent, head, another] = (await openConnections(server, [
+    WHOLE,
+    HALF_A_BODY,
+    "",
+    "GET /",
+    WHOLE,
+  ])) as [Socket, Socket, Socket, Socket, Socket];
   await once(half.resume(), "close");
 
-  const [third] = (await opened(server, [""])) as [Socket];
+  const [third] = (await openConnections(server, [""])) as [Socket];
   await once(silent.resume(), "close");
-  const rest = await opened(server, ["", ""]);
+  const rest = await openConnections(server, ["", ""]);
   await Promise.all([head, third].map((socket) => once(socket.resume(), "close")));
 
   assert.deepEqual(
@@ -128,7 +128,7 @@ test("if all connections wait for their responses, the one that has waited longe
 }, async () => {
   const server = createServer(() => {});
   boundConnections(server, [], { connectionsMax: 2 });
-  const [first, second, third] = (await opened(server, [WHOLE, WHOLE, WHOLE])) as [Socket, Socket, Socket];
+  const [first, second, third] = (await openConnections(server, [WHOLE, WHOLE, WHOLE])) as [Socket, Socket, Socket];
 
   await once(first.resume(), "close");
 

@@ -63,7 +63,7 @@ test("a log writes a limited number of lines in a second, and then how many it l
   assert.deepEqual(lines.slice(3), ["WARN 4 lines left out", "WARN h"]);
 });
 
-test("a second has ten lines for refusals and ten for errors, output of libraries included", (t) => {
+test("at most ten lines for refusals and ten for errors are logged in a second, output of libraries included", (t) => {
   const methods = { ...console };
   t.after(() => Object.assign(console, methods));
   const lines: string[] = [];

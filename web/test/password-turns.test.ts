@@ -93,7 +93,7 @@ test("an account may use the priority queue three times in a minute, and then wa
   assert.deepEqual(afterAMinute, ["ann 5", "stranger"]);
 });
 
-test("if the priority queue is full, a new request replaces that of the account with the most recent use, if its own is older", async () => {
+test("in a full priority queue, a request replaces that of the account with the most recent use, if its own account's use is older", async () => {
   let now = 0;
   const queue = new TurnQueue(1, 2, { clock: () => now });
   const began: string[] = [];

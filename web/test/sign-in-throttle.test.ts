@@ -19,7 +19,7 @@ async function guesses(auth: Auth, times: number, guess: (number: number) => Gue
 const times = (count: number, status: number): number[] => Array<number>(count).fill(status);
 
 /** Signs Ann up, and returns the cookies of her device. */
-async function device(auth: Auth): Promise<string> {
+async function signUpAnn(auth: Auth): Promise<string> {
   const cookies = (await auth.signUp("ann@example.com")).headers.getSetCookie();
   return cookies.map((cookie) => cookie.split(";", 1)[0]).join("; ");
 }
@@ -36,7 +36,7 @@ test("an address can guess five times at one account and is then refused; anothe
 
 test("many addresses together can guess 20 times, and a known device can still sign in from any of them", async () => {
   const auth = given({});
-  const cookie = await device(auth);
+  const cookie = await signUpAnn(auth);
 
   const statuses = await guesses(auth, 25, (number) => ({ address: `198.51.100.${number}` }));
 
@@ -47,7 +47,7 @@ test("many addresses together can guess 20 times, and a known device can still s
 
 test("a stolen device can guess ten times, and is known for its own account only", async () => {
   const auth = given({});
-  const cookie = await device(auth);
+  const cookie = await signUpAnn(auth);
   await auth.signUp("bob@example.com");
 
   for (let number = 0; number < 20; number += 1)
@@ -61,7 +61,7 @@ test("a stolen device can guess ten times, and is known for its own account only
 
 test("a forged device cookie is ignored", async () => {
   const auth = given({});
-  const cookie = (await device(auth)).replace(/(known_device=[^.;]*\.)[^.;]*/, "$1another");
+  const cookie = (await signUpAnn(auth)).replace(/(known_device=[^.;]*\.)[^.;]*/, "$1another");
 
   await guesses(auth, 5, () => ({}));
 
