@@ -266,7 +266,7 @@ def test_a_part_that_is_one_byte_too_long_is_refused_and_one_byte_less_is_accept
 
 async def test_other_work_runs_between_two_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.event_loop.SLICE", 0)
-    monkeypatch.setattr("app.event_loop.REST", 0)
+    monkeypatch.setattr("app.event_loop.PAUSE", 0)
     text = b'{"a":[%b0]}' % (b"0," * 99)
     reading = asyncio.create_task(loads_in_slices(text, TimeSlice().yield_to_others, part_max=1_000))
 

@@ -13,7 +13,7 @@ from time import perf_counter
 
 import pytest
 
-from app.event_loop import REST_PER_WORK, SMALL_REQUESTS, TimeSlice
+from app.event_loop import PAUSE_PER_WORK, SMALL_REQUESTS, TimeSlice
 
 WORKERS = 8
 PIECES = 5  # of long work: one in each slice
@@ -25,7 +25,7 @@ LONG = 0.005  # seconds of one slice
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """End a slice after each piece of work, and continue without a rest."""
     monkeypatch.setattr("app.event_loop.SLICE", 0)
-    monkeypatch.setattr("app.event_loop.REST", 0)
+    monkeypatch.setattr("app.event_loop.PAUSE", 0)
 
 
 async def work(number: int, done: list[int]) -> None:
@@ -52,7 +52,7 @@ async def test_each_round_of_the_event_loop_runs_one_slice_of_long_work() -> Non
 
 
 async def test_the_event_loop_is_free_for_a_while_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.event_loop.REST", REST)
+    monkeypatch.setattr("app.event_loop.PAUSE", REST)
     began = time.monotonic()
 
     await asyncio.gather(work(1, []), work(2, []))
@@ -115,11 +115,11 @@ async def test_while_a_small_request_is_in_progress_the_loop_is_free_three_times
 
     await asyncio.gather(slices.work(), slices.work())
 
-    assert min(slices.rests) >= REST_PER_WORK
+    assert min(slices.rests) >= PAUSE_PER_WORK
 
 
 async def test_without_small_requests_long_work_continues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.event_loop.REST_PER_WORK", 10_000)
+    monkeypatch.setattr("app.event_loop.PAUSE_PER_WORK", 10_000)
     monkeypatch.setattr(SMALL_REQUESTS, "count", 0)  # earlier tests may have left another number
 
     async with asyncio.timeout(5):

@@ -94,7 +94,7 @@ def compose(
     async def live_store_trouble() -> str | None:
         return None if live_store is None else live_store.trouble
 
-    shared = settings.rate_limits.on and settings.rate_limits.store is not None
+    uses_store = settings.rate_limits.on and settings.rate_limits.store is not None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -113,14 +113,14 @@ def compose(
             await stack.enter_async_context(worker.watch_main_process())
             yield
 
-    read_gauges = partial(sample_gauges, database, keys, tokens.cache, counts if shared else None, hub)
+    read_gauges = partial(sample_gauges, database, keys, tokens.cache, counts if uses_store else None, hub)
     handlers: list[ControllerRouterHandler] = [
         TaskController,
         alive,
         readiness(
             {"database": database.trouble, "keys": keys_trouble, "process": worker.trouble},
             optional={
-                **({"rate_limit_store": store_trouble} if shared else {}),
+                **({"rate_limit_store": store_trouble} if uses_store else {}),
                 **({"live_store": live_store_trouble} if live_store is not None else {}),
             },
         ),
@@ -167,11 +167,11 @@ def compose(
 
 
 def _make_counter(settings: RateLimits) -> RequestCounter:
-    """Return a counter of this process, or of a shared store."""
+    """Return a counter in this process, or in a store that processes share."""
     own = MemoryCounter()
     if settings.store is None or not settings.on:
         return own
-    from app.infra.redis_counter import RedisCounter  # noqa: PLC0415 - a client that few need
+    from app.infra.redis_counter import RedisCounter  # noqa: PLC0415 - few deployments need a Redis client
 
     return RedisCounter(settings.store, own, ca_file=settings.store_ca)
 
@@ -179,7 +179,7 @@ def _make_counter(settings: RateLimits) -> RequestCounter:
 def _make_live_store(settings: LiveSettings, hub: Hub) -> "LiveStore | None":
     if settings.store is None:
         return None
-    from app.infra.live_store import LiveStore  # noqa: PLC0415 - a client that few need
+    from app.infra.live_store import LiveStore  # noqa: PLC0415 - few deployments need a Redis client
 
     return LiveStore(settings.store, hub, ca_file=settings.store_ca)
 

@@ -1,8 +1,8 @@
 """Fair sharing of the event loop: long work pauses, so that other requests are answered meanwhile.
 
 All long work of a process waits in one queue. One task at a time runs for a slice, and then the event loop is
-free for a while. So many large requests delay a small one, which needs several rounds of the loop, no more
-than one large request does.
+free for a while. A small request needs several rounds of the loop. Because of the queue, many large requests
+delay it no more than one does.
 
 While small requests are in progress, the loop is free three times as long as the slice took: some work cannot
 be divided, so its slice is long.
@@ -15,12 +15,12 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 SLICE: Final = 0.002  # seconds of work before other work gets its turn
-REST: Final = 0.002  # seconds between two slices, of the same task or another
-REST_PER_WORK: Final = 3  # seconds of rest for each second of work, while small requests are in progress
+PAUSE: Final = 0.002  # seconds between two slices, of the same task or another
+PAUSE_PER_WORK: Final = 3  # seconds of pause for each second of work, while small requests are in progress
 
 
 class SmallRequests:
-    """Counts the requests of this process that are in progress and have no large body."""
+    """Counts the requests in progress of this process, without those with a large body and event streams."""
 
     count = 0
 
@@ -36,7 +36,7 @@ class _Queue:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._is_active = False  # a slice runs, or the next one is scheduled
         self._began = 0.0
-        self._rests_until = 0.0
+        self._pauses_until = 0.0
 
     def join(self) -> "asyncio.Future[None]":
         self._waiting.append(turn := self._loop.create_future())
@@ -46,10 +46,10 @@ class _Queue:
         return turn
 
     def _call_next_later(self) -> None:
-        self._loop.call_later(REST, self._call_next)
+        self._loop.call_later(PAUSE, self._call_next)
 
     def _call_next(self) -> None:
-        if SMALL_REQUESTS.count and perf_counter() < self._rests_until:
+        if SMALL_REQUESTS.count and perf_counter() < self._pauses_until:
             self._call_next_later()
             return
         while self._waiting:
@@ -64,7 +64,7 @@ class _Queue:
 
     def _end_slice(self) -> None:
         now = perf_counter()
-        self._rests_until = now + REST_PER_WORK * (now - self._began)
+        self._pauses_until = now + PAUSE_PER_WORK * (now - self._began)
         if self._waiting:
             self._call_next_later()
         else:

@@ -1,8 +1,8 @@
 """A limit on the log lines of requests that cost their client nothing.
 
-A client without a token can send such requests without end: refused ones, OPTIONS and health probes. A line
-for each would fill a disk. So at most LINES_MAX of these lines are written in a second. One more line each
-second counts those that were left out, as journald and zap's sampler do.
+Even without a token a client can send such requests without end: refused ones, OPTIONS and health probes. A
+line for each would fill a disk. So at most LINES_MAX of these lines are written in a second. One more line
+each second counts those that were left out, as journald and zap's sampler do.
 """
 
 import asyncio

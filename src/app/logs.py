@@ -31,7 +31,7 @@ _pending = 0  # bytes of lines that wait
 _limit = LineLimit()
 
 PROBES: Final = ("/health", "/health/ready")
-_REFUSED: Final = range(400, 500)  # statuses
+_REFUSALS: Final = range(400, 500)  # statuses
 _REFUSED_TO_A_PERSON: Final = (403, 429)  # a person's rate limit does not bound these
 
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
@@ -92,8 +92,8 @@ def log_request(  # noqa: PLR0913, PLR0917 - the line's fields
 ) -> None:
     """Log an answered request. No value needs escaping: ids are tokens (RFC 9110 §5.6.2), the rest is ours.
 
-    This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. At a
-    terminal it is one short line, and health probes are left out. Lines of requests that anybody can send
+    This is by far the most frequent event. Its JSON is formatted here, in a sixth of structlog's time. The
+    format `console` has one short line, and none for health probes. Lines of requests that anybody can send
     without end have a limit.
     """
     if (user_id is None or status in _REFUSED_TO_A_PERSON) and not _admit(method, route, status):
@@ -101,9 +101,9 @@ def log_request(  # noqa: PLR0913, PLR0917 - the line's fields
     elif _json_lines:
         user = None if user_id is None else pseudonym_of(user_id)
         _write_soon(
-            f'{{"method": "{method}", "route": {_quoted(route)}, "status": {status},'
-            f' "milliseconds": {milliseconds:.2f}, "user": {_quoted(user)}, "problem": {_quoted(problem)},'
-            f' "event": "request", "request_id": "{request_id}", "trace_id": {_quoted(trace_id)},'
+            f'{{"method": "{method}", "route": {_quote(route)}, "status": {status},'
+            f' "milliseconds": {milliseconds:.2f}, "user": {_quote(user)}, "problem": {_quote(problem)},'
+            f' "event": "request", "request_id": "{request_id}", "trace_id": {_quote(trace_id)},'
             f' "level": "info",'
             f' "timestamp": "{_timestamp()}"}}\n'
         )
@@ -122,10 +122,10 @@ def explain_refusal(problem: str, reason: str) -> None:
 def _admit(method: str, route: str | None, status: int) -> bool:
     """Return whether to log a request that no person's rate limit bounds.
 
-    The rate limit per address does not count OPTIONS and health probes. Nothing limits how often it refuses.
+    The rate limit per address does not count OPTIONS and health probes, and does not limit its own refusals.
     """
-    endless = status in _REFUSED or method == "OPTIONS" or route in PROBES
-    return not endless or _limit.admit()
+    is_endless = status in _REFUSALS or method == "OPTIONS" or route in PROBES
+    return not is_endless or _limit.admit()
 
 
 def _start_anew() -> None:
@@ -166,15 +166,15 @@ def flush() -> None:
 
 def _timestamp() -> str:
     seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06}Z"
+    return f"{_format_second(seconds)}.{microseconds:06}Z"
 
 
 @lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
+def _format_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _quoted(plain: str | None) -> str:
+def _quote(plain: str | None) -> str:
     """Return a JSON string, or null. Nothing in the text may need escaping."""
     return "null" if plain is None else f'"{plain}"'
 

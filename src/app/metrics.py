@@ -1,6 +1,6 @@
 """Prometheus metrics, summed over all workers.
 
-Each worker counts in its own files. The parent process reads and adds them (the multiprocess mode of
+Each worker counts in its own files. The main process reads and adds them (the multiprocess mode of
 prometheus-client, `app.cli.metrics_endpoint`), so counts outlive a worker. Metrics of requests are counted
 as requests end. Other parts keep plain numbers, which are copied each second.
 
@@ -72,7 +72,7 @@ class Metrics:
         self._problems = Counter(
             "taskward_problems_total", "Problem documents sent (RFC 9457)", ("type",), registry=None
         )
-        self._bound: dict[tuple[str | None, str, int], Histogram] = {}
+        self._series: dict[tuple[str | None, str, int], Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, tuple[Counter, float]] = {}  # each with the value that was copied last
 
@@ -83,16 +83,16 @@ class Metrics:
         """
         for route, method in routes:
             for status in FAILURES:
-                self._bound[route, method, status] = self._durations.labels(route, method, str(status))
+                self._series[route, method, status] = self._durations.labels(route, method, str(status))
 
     def record(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count a request. The route is a template: ids would identify people and create unbounded series."""
         try:
-            bound = self._bound[route, method, status]
+            series = self._series[route, method, status]
         except KeyError:
-            bound = self._durations.labels(route or "none", method, str(status))
-            self._bound[route, method, status] = bound
-        bound.observe(seconds)
+            series = self._durations.labels(route or "none", method, str(status))
+            self._series[route, method, status] = series
+        series.observe(seconds)
 
     def count_problem(self, problem: str) -> None:
         """Count a problem by the slug of its type, or as `about:blank`."""

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from app.quoting import quote
 
 MAX_DEPTH: Final = 32  # nested arrays and objects
-MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,100
+MAX_ITEMS: Final = 5_000  # members and items in one text; the largest valid batch has 3,001
 MAX_DIGITS: Final = 309  # of an integer: a double has no more (RFC 7493 §2.2), and more take long to read
 _QUOTES: Final = 4  # quotation marks of a member at most: two of its name, two of a string
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
@@ -89,7 +89,7 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
         spans.append((begin, end))
         await pause()
     try:
-        outline = loads(_without(spans, data))
+        outline = loads(_replace_items(spans, data))
     except NotStrictJson:
         _raise_with_place(data, spans)
     in_order = iter(items)
@@ -111,7 +111,7 @@ _TO_SIGN: Final = re.compile(
 
 def _items(data: bytes, part_max: int) -> Iterator[Span]:
     """Find the items of the arrays in the outer object, without parsing them."""
-    depth = count = begin = end = inside = 0
+    depth = count = begin = end = item_bytes = 0
     in_array = False
     while match := _TO_SIGN.match(data, end, begin + part_max + 1):
         end = match.end()
@@ -125,25 +125,25 @@ def _items(data: bytes, part_max: int) -> Iterator[Span]:
         if was_in_array:
             if depth > ITEM_DEPTH or (depth == ITEM_DEPTH and sign != b","):
                 continue  # the item goes on
-            first, after = _stripped(data, begin, end - 1)
+            first, after = _strip(data, begin, end - 1)
             if first < after:
-                inside += after - first
+                item_bytes += after - first
                 yield first, after
         begin = end
         is_no_object = sign == b"[" and depth < ITEM_DEPTH
-        if depth <= 0 or is_no_object or end - inside > part_max:
+        if depth <= 0 or is_no_object or end - item_bytes > part_max:
             break
-    if len(data) - inside > part_max:
+    if len(data) - item_bytes > part_max:
         raise PartTooLong
 
 
-def _stripped(data: bytes, begin: int, end: int) -> Span:
+def _strip(data: bytes, begin: int, end: int) -> Span:
     part = data[begin:end].rstrip(_WHITESPACE)
     return begin + len(part) - len(part.lstrip(_WHITESPACE)), begin + len(part)
 
 
-def _without(spans: Sequence[Span], data: bytes, *, padded: bool = False) -> bytes:
-    """Return a text with `0` for each of its items. `padded`: every other character keeps its place."""
+def _replace_items(spans: Sequence[Span], data: bytes, *, padded: bool = False) -> bytes:
+    """Return a text with `0` for each of its items. `padded`: all other characters keep line and column."""
     parts: list[bytes] = []
     last = 0
     for begin, end in spans:
@@ -154,15 +154,15 @@ def _without(spans: Sequence[Span], data: bytes, *, padded: bool = False) -> byt
     return b"".join([*parts, data[last:]])
 
 
-_CONTINUATION: Final = bytes(range(0x80, 0xC0))  # in UTF-8, every byte of a character but the first
-_BLANK: Final = bytes(byte if byte in b"\n" else ord(" ") for byte in range(256))
+_CONTINUATION: Final = bytes(range(0x80, 0xC0))  # UTF-8's bytes of a character after the first
+_BLANK: Final = bytes(byte if byte in b"\n" else ord(" ") for byte in range(256))  # keeps line numbers
 
 
 def _raise_with_place(data: bytes, valid: Sequence[Span]) -> NoReturn:
     """Raise NotStrictJson for a text whose error is outside these items."""
     _text_of(data)
-    loads(_without(valid, data, padded=True))
-    raise AssertionError("a part of the text is not JSON, and the text is")
+    loads(_replace_items(valid, data, padded=True))
+    raise AssertionError("a part of the text is not JSON, but the whole text is")
 
 
 def _refuse_costly(data: bytes, max_depth: int) -> None:
@@ -180,7 +180,7 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
     if opening + outside.count(b",") > MAX_ITEMS:
         raise NotStrictJson(_TOO_MANY)
     brackets = outside.translate(_TO_SQUARE).translate(None, _NOT_SQUARE)
-    if len(brackets) == 2 * opening:  # otherwise a bracket has no partner: refused below, without rounds
+    if len(brackets) == 2 * opening:  # otherwise a bracket has no partner, and the text is refused below
         for _ in range(max_depth):  # each round removes the innermost pairs
             brackets = brackets.replace(b"[]", b"")
     if brackets:

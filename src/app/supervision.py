@@ -46,7 +46,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if os.getppid() == int(main_process):
             os.kill(int(main_process), STARTED)
-        watching = asyncio.create_task(self._leave_with(int(main_process)))
+        watching = asyncio.create_task(self._leave_after(int(main_process)))
         try:
             yield
         finally:
@@ -59,13 +59,13 @@ class Worker:
     def _stop(self) -> None:
         """Leave, then let granian stop: event streams must end before it waits for every connection.
 
-        Its handler of SIGTERM was replaced; that of SIGINT does the same.
+        This method replaced granian's handler of SIGTERM. Its handler of SIGINT does the same.
         """
         self._leave()
         signal.raise_signal(signal.SIGINT)
 
-    async def _leave_with(self, main_process: int) -> None:
-        while os.getppid() == main_process:  # noqa: ASYNC110 - there is no event for it
+    async def _leave_after(self, main_process: int) -> None:
+        while os.getppid() == main_process:  # noqa: ASYNC110 - asyncio has no event for it
             await asyncio.sleep(CHECK_INTERVAL)
         signal.alarm(DRAIN)  # ends requests that are still in flight by then
         os.kill(os.getpid(), signal.SIGTERM)

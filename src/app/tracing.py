@@ -1,6 +1,6 @@
 """OpenTelemetry traces: a span for each request, and one for each of its statements.
 
-The SDK reads its usual environment variables by itself. Import this only where an endpoint is set, as by
+The SDK itself reads the OTEL_* environment variables. Import this only where an endpoint is set, as by
 OTEL_EXPORTER_OTLP_ENDPOINT. Spans contain no personal data: no id, no path, no value of a statement.
 `traceparent` is not passed on to the database: with a different SQL comment in each, no statement could be
 prepared once and used again.
@@ -32,7 +32,7 @@ class Tracing:
     """The spans of this process."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        """Start to export spans as the variables say. Variables of the process take precedence."""
+        """Start to export spans, as the OTEL_* variables say. Those of the process take precedence."""
         for name, value in variables.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("OTEL_SERVICE_NAME", "taskward")
@@ -75,7 +75,7 @@ class Tracing:
     def statement(self, sql: str) -> Iterator[None]:
         """Record a span for a statement, without its values.
 
-        Errors have no message, since it may quote values.
+        An error has no message, because a message may quote values.
         """
         operation = sql.split(None, 1)[0]
         span = self._tracer.start_span(operation, kind=SpanKind.CLIENT)

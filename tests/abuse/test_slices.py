@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from app.api.middleware.outermost import Edge
-from app.api.requests.request import SMALL_BODY
+from app.api.requests.request import SMALL_BODY_MAX
 from app.composition import compose
 from app.settings import Settings
 from tests.abuse.bodies import BATCHES, COSTLIEST, REFUSED_BATCHES, REFUSED_BODIES, batch_of, to_json
@@ -159,7 +159,7 @@ async def test_small_bodies_that_take_long_are_worked_on_one_at_a_time(
     in_process: InProcess, name: str
 ) -> None:
     method, path, body, status = SMALL_BUT_COSTLY[name]
-    assert len(body) <= SMALL_BODY
+    assert len(body) <= SMALL_BODY_MAX
 
     alone = [await in_process.request(method, path, body, {}) for _ in range(3)]
     together = await asyncio.gather(*(in_process.request(method, path, body, {}) for _ in range(30)))

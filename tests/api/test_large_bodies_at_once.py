@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from app.api.backpressure import AT_WORK_MAX, EndTurn, LargeBodies
+from app.api.backpressure import IN_PROGRESS_MAX, EndTurn, LargeBodies
 from app.domain.errors import TooBusy, TooManyBodies
 
-QUARTER = AT_WORK_MAX // 4
+QUARTER = IN_PROGRESS_MAX // 4
 
 
 async def take_all_memory(bodies: LargeBodies) -> list[EndTurn]:
@@ -43,7 +43,7 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
 ) -> None:
     bodies = LargeBodies()
     turns = await take_all_memory(bodies)
-    monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.05)
+    monkeypatch.setattr("app.api.backpressure.TURN_TIMEOUT", 0.05)
 
     with pytest.raises(TooBusy):
         await bodies.turn("ann", 20_000)

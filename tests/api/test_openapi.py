@@ -12,7 +12,7 @@ import httpx
 import pytest
 from litestar.openapi.spec import Operation, Parameter, RequestBody
 
-from app.api.backpressure import PERSON_MAX, LargeResponses
+from app.api.backpressure import PERSON_UNREAD_MAX, LargeResponses
 from app.api.middleware.response_headers import EXPOSED, PROBLEMS_PATH
 from app.api.openapi.builder import add_errors
 from app.api.openapi.error_responses import ERRORS
@@ -271,7 +271,7 @@ async def unread(large: LargeResponses, *people: str) -> AsyncIterator[None]:
         await asyncio.Event().wait()
 
     sending = [
-        asyncio.create_task(large.send(never, {}, b"x" * PERSON_MAX, person, public=False))  # type: ignore[arg-type]
+        asyncio.create_task(large.send(never, {}, b"x" * PERSON_UNREAD_MAX, person, public=False))  # type: ignore[arg-type]
         for person in people
     ]
     await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.api.requests.request import SMALL_BODY
+from app.api.requests.request import SMALL_BODY_MAX
 from app.composition import compose
 from app.domain.commands import Operation
 from app.event_loop import SMALL_REQUESTS
@@ -62,7 +62,7 @@ OPEN_TRANSACTIONS = (
 )
 LARGE = {"op": "create", "title": "x", "description": "x" * 9_000}
 BATCH = {"operations": [LARGE] * 40}
-REFUSED_BODY = {"unknown": "x" * SMALL_BODY}  # a large body, which gets 400
+REFUSED_BODY = {"unknown": "x" * SMALL_BODY_MAX}  # a large body, which gets 400
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ async def test_while_a_large_body_is_in_progress_only_the_next_large_body_of_its
 async def test_a_large_batch_that_waits_too_long_for_its_turn_is_refused_with_a_time_to_wait(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.backpressure.PATIENCE", 0.1)
+    monkeypatch.setattr("app.api.backpressure.TURN_TIMEOUT", 0.1)
     async with client_of(compose(Settings.from_env(environment_for(database_url)))) as client:
         ann = People(client).one()
         await ann.create()

@@ -7,10 +7,10 @@ source, a wrong status.
 import re
 from pathlib import Path
 
-from app.api.backpressure import PATIENCE
+from app.api.backpressure import TURN_TIMEOUT
 from app.api.problems import PROBLEMS
 from app.api.requests.batch_body import BATCH_MAX
-from app.api.requests.request import COSTLY_BODY, SMALL_BODY
+from app.api.requests.request import CHEAP_BODY_MAX, SMALL_BODY_MAX
 from app.api.requests.task_bodies import BODY_MAX
 from app.domain.commands import OPERATIONS_MAX
 from app.domain.due import YEAR_MAX, YEAR_MIN
@@ -36,7 +36,7 @@ ONE_AT_A_TIME = 1  # `LargeBodies` has one lock for each person
 FIGURES: dict[str, tuple[float, ...]] = {
     "requests": (PERSON.requests, PERSON.seconds),
     "a body": (BODY_MAX / KB, BATCH_MAX / MB, BODY_MAX / KB, DEFAULTS.body_timeout),
-    "large bodies at once": (SMALL_BODY / KB, COSTLY_BODY / KB, ONE_AT_A_TIME, PATIENCE),
+    "large bodies at once": (SMALL_BODY_MAX / KB, CHEAP_BODY_MAX / KB, ONE_AT_A_TIME, TURN_TIMEOUT),
     "event streams": (PERSON_MAX,),
     "tasks, with the trash": (DEFAULTS.max_tasks,),
 }

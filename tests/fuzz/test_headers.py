@@ -121,7 +121,7 @@ def test_if_none_match_matches_only_the_versions_in_it(headers: Lines, version: 
 def test_an_idempotency_key_is_printable_ascii_or_refused(headers: Lines) -> None:
     request = task_request(headers=headers)
     errors = ErrorCollector(request)
-    errors.idempotency_key()
+    errors.read_idempotency_key()
     try:
         errors.raise_any()
     except InvalidRequest:

@@ -93,7 +93,7 @@ def test_a_task_id_is_a_uuid_in_its_usual_form_or_refused(text: str) -> None:
     request = task_request(task_id=text)
     errors = ErrorCollector(request)
 
-    task_id = errors.task_id()
+    task_id = errors.read_task_id()
 
     try:
         errors.raise_any()

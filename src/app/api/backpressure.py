@@ -52,8 +52,8 @@ class ByteBudget:
             del self._bytes[person]
 
 
-PATIENCE: Final = 10.0  # seconds that a large body waits until it is worked on
-AT_WORK_MAX: Final = 8 * 1024 * 1024  # bytes of large bodies that are worked on at once, of all people
+TURN_TIMEOUT: Final = 10.0  # seconds that a large body may wait until it is worked on
+IN_PROGRESS_MAX: Final = 8 * 1024 * 1024  # bytes of large bodies in progress, of all people together
 
 
 EndTurn: TypeAlias = Callable[[], None]
@@ -63,7 +63,7 @@ class LargeBodies:
     """Limits the large bodies in progress, from parsing to the response: one of each person at a time.
 
     The database would run a person's transactions one after the other anyway. Here they wait without a
-    connection, and each person has one place in the queue for the event loop.
+    connection, and each person has at most one place in the queue of `app.event_loop`.
 
     A body in progress takes eight times its size in memory. So the bodies of all people have a limit. The
     smallest one that waits goes first: it does not wait behind large batches.
@@ -71,7 +71,7 @@ class LargeBodies:
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._free = AT_WORK_MAX
+        self._free = IN_PROGRESS_MAX
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by size and arrival
         self._arrivals = count()
 
@@ -87,7 +87,7 @@ class LargeBodies:
             lock = self._locks[person] = asyncio.Lock()
         own = False
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TURN_TIMEOUT):
                 own = await lock.acquire()
                 await self._take(size)
         except BaseException as error:
@@ -126,13 +126,13 @@ class LargeBodies:
                 turn.set_result(None)
 
 
-LARGE: Final = 32 * 1024  # bytes; a list of 50 tasks is half as large, so it does not count
-PERSON_MAX: Final = 4 * 1024 * 1024  # bytes that one person's clients have not read yet
-PROCESS_MAX: Final = 64 * 1024 * 1024  # the same, of all people
-ADDRESS_MAX: Final = 4 * 1024 * 1024  # the same, of all requests of an address without a user
-STRANGERS_MAX: Final = 16 * 1024 * 1024  # the same, of all requests without a user
+LARGE_RESPONSE: Final = 32 * 1024  # bytes; only a larger one counts. A list of 50 tasks is half as large
+PERSON_UNREAD_MAX: Final = 4 * 1024 * 1024  # bytes of responses that one person's clients have not read yet
+UNREAD_MAX: Final = 64 * 1024 * 1024  # the same, of all people
+ADDRESS_UNREAD_MAX: Final = 4 * 1024 * 1024  # the same, of one address, for responses without a user
+PUBLIC_UNREAD_MAX: Final = 16 * 1024 * 1024  # the same, of all addresses
 PIECE: Final = 64 * 1024  # bytes
-QUEUE: Final = 4  # pieces that granian queues before `send` waits
+GRANIAN_QUEUE: Final = 4  # pieces that granian queues before `send` waits
 
 
 class LargeResponses:
@@ -140,11 +140,11 @@ class LargeResponses:
 
     def __init__(self) -> None:
         error = TooManyUnreadResponses
-        self._people = ByteBudget(of_one=PERSON_MAX, of_all=PROCESS_MAX, too_many_of_one=error)
-        self._strangers = ByteBudget(of_one=ADDRESS_MAX, of_all=STRANGERS_MAX, too_many_of_one=error)
+        self._people = ByteBudget(of_one=PERSON_UNREAD_MAX, of_all=UNREAD_MAX, too_many_of_one=error)
+        self._public = ByteBudget(of_one=ADDRESS_UNREAD_MAX, of_all=PUBLIC_UNREAD_MAX, too_many_of_one=error)
 
     def refusal_for(self, reader: str, size: int, *, public: bool = False) -> Refusal | None:
-        """Return the error with which a response of this size must be refused; None: it may be sent.
+        """Return the error of the limit that a response of this size would exceed; None: it may be sent.
 
         The reader is a person, or an address if the response is public.
         """
@@ -161,7 +161,7 @@ class LargeResponses:
         budget.take(reader, size)
         try:
             await send(start)
-            single_bytes_at = len(body) - QUEUE - 1
+            single_bytes_at = len(body) - GRANIAN_QUEUE - 1
             for begin in range(0, single_bytes_at, PIECE):
                 await send(body_event(body[begin : min(begin + PIECE, single_bytes_at)]))
             for index in range(single_bytes_at, len(body)):
@@ -175,7 +175,7 @@ class LargeResponses:
 
         All readers of a public response share its bytes. So only the bytes in the queue of granian count.
         """
-        return (self._strangers, min(size, (QUEUE + 1) * PIECE)) if public else (self._people, size)
+        return (self._public, min(size, (GRANIAN_QUEUE + 1) * PIECE)) if public else (self._people, size)
 
 
 def body_event(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
@@ -183,17 +183,17 @@ def body_event(body: bytes, *, more: bool = True) -> HTTPResponseBodyEvent:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes of a body that are read and dropped
-READ_ON_FOR: Final = 4  # seconds in which they are read
-READ_ON_AFTER_408: Final = 1  # seconds: the body already had its time
-READ_ON_AT_ONCE: Final = 256  # bodies of a process; with more, connections close at once
+READ_ON_MAX: Final = 6 * 1024 * 1024  # bytes of the rest of a body that are read and dropped
+READ_ON_FOR: Final = 4  # seconds in which the rest of a body is read
+READ_ON_AFTER_408: Final = 1  # the same after 408: the body has already had its time
+READ_ON_AT_ONCE: Final = 256  # bodies that a process drains; connections of further ones close at once
 KERNEL_BUFFERS: Final = 64 * 1024  # bytes of a body that the kernel takes even if nobody reads them
 
 
 class IncomingBody:
     """An ASGI `receive` for a body that is large or of unknown length. It can drain the rest of the body."""
 
-    draining = 0  # bodies that this process is reading on
+    draining = 0  # bodies that this process is draining
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -206,7 +206,7 @@ class IncomingBody:
         return message  # type: ignore[no-any-return]  # ASGI's `receive` returns a message
 
     async def read_on(self, seconds: float = READ_ON_FOR) -> None:
-        """Read the rest and drop it, for at most READ_ON_MAX bytes and a number of seconds."""
+        """Read the rest of the body and drop it: at most READ_ON_MAX bytes, for at most `seconds`."""
         if IncomingBody.draining >= READ_ON_AT_ONCE:
             return
         read = 0

@@ -37,7 +37,7 @@ class AppState:
     body_timeout: float  # seconds within which a whole body must arrive
     hub: Hub  # the open event streams
     verifier: TokenVerifier
-    shutdown_delay: int  # seconds
+    shutdown_delay: int  # seconds from the stop signal until the process refuses new connections
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ MIN_READ_INTERVAL: Final = 0.25  # seconds between two reads of a stream
 SEND_TIMEOUT: Final = 10.0  # seconds in which the client must take an event
 PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a single change
 FIRST_CHANGES: Final = 20
-"""Changes in the first page after the stream was up to date. The size of a page limits the next."""
+"""Changes in the first page after the stream was up to date. A page's bytes decide the next limit."""
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
 RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
 BACKOFF: Final = (1.0, 30.0)
@@ -70,7 +70,7 @@ def read_since(request: TaskRequest) -> ChangesToken | None:
         InvalidRequest: neither is given, one is not valid, or they are two tokens that differ.
     """
     errors = ErrorCollector(request)
-    since = errors.query(SINCE).get(SINCE)
+    since = errors.read_query(SINCE).get(SINCE)
     texts = [(since, "query")] if since not in (None, NOW) else []
     texts += [(text, "header") for text in request.context.lines(ID_HEADER.lower().encode())]
     names = {"query": f"/{SINCE}", "header": f"/{ID_HEADER}"}
@@ -115,7 +115,7 @@ class EventStream(JsonResponse[str]):
             follower = _Follower(self._context, stream, send)
             await follower.find_position(self._since)
             self._context.stream_began = perf_counter()
-            # An open stream is mostly idle: long work need not pause for it.
+            # An open stream is mostly idle, so long work need not pause longer for it (`app.event_loop`).
             SMALL_REQUESTS.count -= 1
             watching = asyncio.create_task(_watch_client(receive, stream))
             try:
@@ -134,8 +134,8 @@ class EventStream(JsonResponse[str]):
 async def _watch_client(receive: Receive, stream: Stream) -> None:
     """End the stream when the client disconnects. granian reports that only here: `send` does not fail.
 
-    A body has no meaning here (RFC 9110 §9.3.1). One that does not arrive in a single message ends the
-    stream, because that body might never end.
+    The body of a GET has no meaning (RFC 9110 §9.3.1). If it does not arrive in a single message, the stream
+    ends, because the body might never end.
     """
     while True:
         message: Any = await receive()
@@ -149,7 +149,7 @@ class _StreamEnds(Exception):
 
 
 class _ClientTooSlow(Exception):
-    """The client did not take an event in time. It would not take another one either."""
+    """The client did not take an event in time. So it gets no last event, which it would not take either."""
 
 
 class _Follower:
@@ -167,7 +167,7 @@ class _Follower:
         self._asgi_send = send
         self._position = ChangesToken(0)
         self._page: ChangesPage | None = None  # read, and not sent yet
-        self._live_sent = True  # the value in the client's last `live` event; without one it assumes true
+        self._live_sent = True  # the value in the last `live` event; a client that got none assumes true
         self._pause = 0.0  # seconds of backoff
         self._limit = FIRST_CHANGES  # changes of the next page
         now = monotonic()
@@ -175,7 +175,7 @@ class _Follower:
         self._ends_at = now + uniform(0.8, 1) * LIFETIME  # noqa: S311 - spreads load
 
     async def find_position(self, since: ChangesToken | None) -> None:
-        """Find the client's position in the feed. Read new changes, unless it is known that there are none.
+        """Find the client's position in the feed. Read new changes if there may be some.
 
         `head`: where the owner's feed ends; None: unknown. `mark`: what this process knew of the owner's
         changes before the read.

@@ -56,12 +56,12 @@ def _page_of(problems: Sequence[Problem]) -> bytes:
 def _index_of(types: Mapping[str, Sequence[Problem]]) -> bytes:
     rows = [
         f'        <dt><a href="{PROBLEMS_PATH}/{slug}">{slug}</a>, {problems[0].status.value}</dt>'
-        + "".join(f"<dd>{_as_html(one.detail)}</dd>" for one in problems)
+        + "".join(f"<dd>{_as_html(problem.detail)}</dd>" for problem in problems)
         for slug, problems in types.items()
     ]
     rows += [
-        f"        <dt>about:blank, {one.status.value}</dt><dd>{_as_html(one.detail)}</dd>"
-        for one in WITHOUT_SLUG
+        f"        <dt>about:blank, {problem.status.value}</dt><dd>{_as_html(problem.detail)}</dd>"
+        for problem in WITHOUT_SLUG
     ]
     return _page("Problems", "      <dl>\n" + "\n".join(rows) + "\n      </dl>")
 

@@ -27,7 +27,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb. Invalid settings end it with status 1 and one message that lists them all."""
-    if sys.stdout is None:  # the next file to be opened would get descriptor 1, and all output
+    if sys.stdout is None:  # closed: the next file to be opened would get descriptor 1, and so all output
         sys.exit("Taskward cannot start: standard output is closed: open it, or send it to /dev/null")
     log_output.raise_on_failure()
     try:
@@ -53,11 +53,11 @@ def _run(arguments: Sequence[str] | None) -> None:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    named = [name for name in words[:1] if name in VERBS]
-    if not _WITHOUT_HTTP.isdisjoint(named):
+    chosen = [name for name in words[:1] if name in VERBS]  # empty: no verb, or an unknown one
+    if not _WITHOUT_HTTP.isdisjoint(chosen):
         # advanced_alchemy imports Litestar if it can, which takes a quarter of the start of these verbs.
         sys.modules.setdefault("litestar", None)  # type: ignore[arg-type]  # None: it cannot be imported
-    modules = [] if words[:1] == ["--version"] else named or VERBS
+    modules = [] if words[:1] == ["--version"] else chosen or VERBS
     for name in modules:
         module = import_module(f"app.cli.{name}")
         module.add_to(verbs)

@@ -11,7 +11,7 @@ from asyncpg import exceptions as pg
 from app.settings.database_address import DatabaseAddress
 
 REFUSED: Final = f"[Errno {errno.ECONNREFUSED}]"
-"""If a name has several addresses, asyncio puts this into the message of its error."""
+"""If a host name has several addresses, asyncio's error has no `errno`, but this text in its message."""
 
 
 def explain_unreachable(address: DatabaseAddress, error: BaseException) -> str:

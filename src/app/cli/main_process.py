@@ -23,14 +23,14 @@ from app.supervision import DRAIN, LEAVE, STARTED
 log = structlog.get_logger()
 
 LEAVE_AGAIN: Final = 0.2  # seconds between two LEAVE signals to a worker
-NOTICE: Final = 0.2  # seconds in which every response has `connection: close`, before a worker is stopped
+NOTICE: Final = 0.2  # seconds during which each response has `connection: close`, before a worker is stopped
 STOP: Final = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: Final = {*STOP, signal.SIGHUP}
 WAKE: Final = STARTED  # sent by a worker that has started, and by this process to itself when one has ended
 START_MAX: Final = 30.0  # seconds in which a worker must start after SIGHUP
 START_CHECK: Final = 0.05  # seconds between two checks whether a starting worker has died
-RESPAWN_PAUSE: Final = 0.5  # seconds before a worker that died young is replaced
-STEADY: Final = 2.0  # seconds; while a worker is older, deaths of others do not end the service
+RESPAWN_PAUSE: Final = 0.5  # seconds before a worker is replaced that died within STEADY
+STEADY: Final = 2.0  # seconds; while one worker is older than that, deaths of others do not end the service
 
 # What the kernel does with a response that its client does not read (socket(7), tcp(7)). Connections inherit
 # both options from the listening socket. docs/decisions/0013-slow-readers-and-senders.md gives the reasons.
@@ -54,13 +54,13 @@ class SignalEvent:
         os.kill(os.getpid(), WAKE)
 
     def clear(self) -> None:
-        """Do nothing: `wait` has taken the signal. One that came later must not be lost."""
+        """Do nothing: `wait` has taken the signal. A later signal must not be lost."""
 
     def wait(self) -> None:
         """Wait for `set` or a signal, and handle all signals.
 
-        A stop signal may be pending behind the wake. Then the worker ended because the whole process group
-        got that signal, and it is not replaced.
+        A stop signal may be pending behind WAKE. If so, the worker ended because the whole process group got
+        the stop signal, and the worker is not replaced.
         """
         number = signal.sigwait({*SIGNALS, WAKE})
         if number != WAKE:
@@ -109,7 +109,7 @@ class Server(MPServer):
         """
         if self.interrupt_signal:
             self._drain()
-            with suppress(SystemExit):  # granian's status 1, for workers that ended first
+            with suppress(SystemExit):  # granian exits with 1 if workers ended first
                 super().shutdown(exit_code)  # type: ignore[no-untyped-call]  # granian's
             return
         for worker in (self.wrks[index] for index in self.interrupt_children):
@@ -158,7 +158,7 @@ class Server(MPServer):
         if index in self.interrupt_children:  # it has ended already
             self.interrupt_children.remove(index)
         log.info("worker replaced", pid=before.inner.pid, cause="SIGHUP", restarts=self.restarts)
-        _announce_leaving(before)
+        _send_leave(before)
         _pause(NOTICE)
         before.terminate()
         before.join(DRAIN)
@@ -168,7 +168,7 @@ class Server(MPServer):
         return True
 
     def _has_started(self, worker: WorkerProcess) -> bool:
-        """Wait for a worker's signal that it has started; not after its end, START_MAX or a stop signal."""
+        """Return whether a worker signals its start before its end, a stop signal, or START_MAX is over."""
         until = time.monotonic() + START_MAX
         while worker.is_alive() and time.monotonic() < until and not signal.sigpending() & STOP:
             wake = signal.sigtimedwait({WAKE}, START_CHECK)
@@ -197,7 +197,7 @@ class Server(MPServer):
         start = time.monotonic()
         while (left := start + max(self.shutdown_delay, NOTICE) - time.monotonic()) > 0:
             for worker in self.wrks:
-                _announce_leaving(worker)
+                _send_leave(worker)
             if not any(worker.is_alive() for worker in self.wrks):  # nothing is left to wait for
                 break
             _pause(min(left, LEAVE_AGAIN))
@@ -208,8 +208,8 @@ def block_signals() -> None:
     """Leave the signals of this process to `SignalEvent.wait`. Call it before any thread starts.
 
     In a worker SIGTERM has its default effect from the first instruction until the event loop handles it: a
-    starting worker ends at once. Workers ignore SIGINT, which a terminal sends to all processes: the main
-    process handles it.
+    starting worker ends at once. A starting worker ignores SIGINT, which a terminal sends to all processes:
+    the main process handles it.
     """
 
     def in_worker() -> None:
@@ -226,7 +226,7 @@ def _pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def _announce_leaving(worker: WorkerProcess) -> None:
+def _send_leave(worker: WorkerProcess) -> None:
     if worker.is_alive():
         with suppress(ProcessLookupError):
             os.kill(worker.inner.pid, LEAVE)

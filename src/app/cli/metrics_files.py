@@ -13,32 +13,32 @@ from app.settings import SettingsError
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a full disk would kill a process that writes to a mapped file
 PREFIX: Final = "taskward-metrics-"
-NEW: Final = "taskward-new-"  # prefix of a folder that is not locked yet
+NEW_PREFIX: Final = "taskward-new-"  # prefix of a folder that is not locked yet
 MERGED: Final = "0"  # in file names, instead of a process id: the sums of dead processes
 
 
 @contextmanager
 def metrics_folder() -> Iterator[Path]:
-    """Create the folder, and remove those of earlier starts that no process locks any more.
+    """Create the folder, and remove folders of earlier starts that no process locks any more.
 
     This process and the children that it forks in the block hold a lock on the folder. The lock ends with
     the last of them, even if they are killed.
 
     Raises:
-        SettingsError: there is no writable place for it.
+        SettingsError: there is no writable place for the folder.
     """
     place = _shared_place()
     for old in place.glob(f"{PREFIX}*"):
         _remove_unlocked(old)
-    new = Path(tempfile.mkdtemp(prefix=NEW, dir=place))
-    held = os.open(new, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    folder = new.rename(place / new.name.replace(NEW, PREFIX))  # locked now: no other start will remove it
+    new = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=place))
+    descriptor = os.open(new, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    folder = new.rename(place / new.name.replace(NEW_PREFIX, PREFIX))  # locked: no other start removes it
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        os.close(descriptor)
 
 
 def merge_dead(folder: Path) -> None:
@@ -50,7 +50,7 @@ def merge_dead(folder: Path) -> None:
 
     for file in folder.glob("*.db"):
         kind, _, pid = file.stem.rpartition("_")
-        if pid == MERGED or _lives(int(pid)):
+        if pid == MERGED or _is_alive(int(pid)):
             continue
         if not kind.startswith("gauge"):
             total = MmapedDict(str(folder / f"{kind}_{MERGED}.db"))
@@ -72,7 +72,7 @@ def _shared_place() -> Path:
 
 
 def _remove_unlocked(folder: Path) -> None:
-    """Remove a folder of this user that no process locks. In a shared place it may belong to another user."""
+    """Remove a folder that no process locks. It stays if it belongs to another user."""
     with suppress(OSError):  # deleted meanwhile, locked, or not permitted
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
@@ -83,7 +83,7 @@ def _remove_unlocked(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -19,7 +19,7 @@ from app.infra.postgres.row_security_check import find_gaps
 from app.settings import SettingsError
 from app.settings.database_address import DatabaseAddress
 
-SOME_WAITING: Final = 3  # exit status of `--check`
+EXIT_WAITING: Final = 3  # exit status of `--check`
 
 
 def add_to(verbs: Any) -> None:
@@ -88,7 +88,7 @@ async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> i
     if arguments.check:
         waiting = await migrate.waiting(address)
         print(*waiting, sep="\n", end="\n" if waiting else "")
-        return SOME_WAITING if waiting else 0
+        return EXIT_WAITING if waiting else 0
     if arguments.down_to:
         await migrate.downgrade(address, to=arguments.down_to)
         return 0

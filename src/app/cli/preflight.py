@@ -22,7 +22,7 @@ from app.settings.server import read_server
 from app.settings.telemetry import read_telemetry
 
 SECRET_VARIETY: Final = 8  # different bytes; a random secret has more, even one of hexadecimal digits
-PATIENCE: Final = 5.0  # seconds for the database check: a suspended database must not delay the start
+PATIENCE: Final = 5.0  # seconds to check the database or a store: a suspended one must not delay the start
 
 
 def check_settings(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -64,7 +64,7 @@ def check_settings(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def security_warnings(settings: Settings) -> list[str]:
-    """Return a warning for each connection without TLS, and for each setting that protects nothing."""
+    """Return a warning for each remote connection without TLS, and for each setting that protects nothing."""
     limits, jwks_url = settings.rate_limits, settings.auth.jwks_url
     found = []
     if jwks_url and _is_unencrypted(jwks_url, "http"):
@@ -144,13 +144,13 @@ async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> 
         async with asyncio.timeout(PATIENCE):
             connection = await connector.connect()
             try:
-                found = await find_gaps(connection)
-                current = await is_current(connection)
+                gaps = await find_gaps(connection)
+                is_newest = await is_current(connection)
             finally:
                 await connection.close()
-            address = direct
+            address = direct  # which a later error is about
             missing = []
-            if not current:
+            if not is_newest:
                 from app.infra.migrations.run import waiting  # noqa: PLC0415 - see `schema_version`
 
                 missing = await waiting(direct)
@@ -167,7 +167,7 @@ async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> 
     if connector.address.pooled and not database.pooled:
         warnings.append(f"the database is reached through a transaction pooler: {ADVICE}")
     return [
-        f"DATABASE_URL names a database whose row-level security has a gap: {gap}" for gap in found
+        f"DATABASE_URL names a database whose row-level security has a gap: {gap}" for gap in gaps
     ], warnings
 
 

@@ -26,7 +26,7 @@ from app.supervision import DRAIN, LEAVE, MAIN_PROCESS
 log = structlog.get_logger()
 
 HEAD_MAX: Final = 16 * 1024  # bytes of a request line and its headers; a token has at most 8 KB
-HEAD_TIMEOUT: Final = 10_000  # milliseconds until these are complete, also on an idle connection
+HEAD_TIMEOUT: Final = 10_000  # milliseconds until all headers have arrived, also on an idle connection
 BACKLOG: Final = 4096  # connections in the kernel's accept queue (somaxconn may allow fewer)
 
 

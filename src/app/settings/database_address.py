@@ -59,12 +59,12 @@ class DatabaseAddress:
             raise MalformedAddress("has `?` or `#` in its password: write %3F or %23")
         database = unquote(parts.path.removeprefix("/"))
         wrong = [
-            *_missing(parts.scheme, host, parts.username, database),
+            *_missing_parts(parts.scheme, host, parts.username, database),
             *_wrong_parameters(parameters, host),
         ]
         if wrong:
             raise MalformedAddress("; ".join(wrong))
-        if any(map(_unfit, (host, unquote(parts.netloc), database, *parameters.values()))):
+        if any(map(_has_refused_characters, (host, unquote(parts.netloc), database, *parameters.values()))):
             raise MalformedAddress("holds U+0000 or half of a surrogate pair, which PostgreSQL does not take")
         mode = parameters.get("sslmode", "disable" if is_loopback(host) else "require")
         return cls(
@@ -75,14 +75,14 @@ class DatabaseAddress:
             database=database,
             tls=mode in VERIFIED,
             ca_file=parameters.get("sslrootcert") if parameters.get("sslrootcert") != "system" else None,
-            pooled=_pooled(host, parameters.get("pgbouncer")),
+            pooled=_is_pooled(host, parameters.get("pgbouncer")),
             application_name=parameters.get("application_name", "taskward"),
         )
 
     def direct(self) -> "DatabaseAddress":
         """Return the address without Neon's pooler. On other hosts it is the same address."""
         host = _POOLERS.sub(".", self.host)
-        return self if host == self.host else replace(self, host=host, pooled=_pooled(host, None))
+        return self if host == self.host else replace(self, host=host, pooled=_is_pooled(host, None))
 
 
 def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None:
@@ -102,13 +102,13 @@ def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None
     )
 
 
-def _pooled(host: str, pgbouncer: str | None) -> bool | None:
+def _is_pooled(host: str, pgbouncer: str | None) -> bool | None:
     if POOLER in host or pgbouncer == "true":
         return True
     return False if host.endswith(NEON) or pgbouncer == "false" else None
 
 
-def _missing(scheme: str, host: str, user: str | None, database: str) -> list[str]:
+def _missing_parts(scheme: str, host: str, user: str | None, database: str) -> list[str]:
     errors = []
     if scheme not in SCHEMES:
         errors.append(
@@ -141,6 +141,6 @@ def _wrong_parameters(parameters: dict[str, str], host: str) -> list[str]:
     return errors
 
 
-def _unfit(text: str) -> bool:
+def _has_refused_characters(text: str) -> bool:
     """Return whether a text has characters that PostgreSQL does not accept."""
     return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)

@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Send
 
-from app.api.backpressure import LARGE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody, body_event
+from app.api.backpressure import LARGE_RESPONSE, READ_ON_AFTER_408, READ_ON_FOR, IncomingBody, body_event
 from app.api.context import AppState, RequestContext, answer_as_get, make_context
 from app.api.middleware.client_addresses import ClientAddresses
 from app.api.middleware.response_headers import Cors, rate_limit_headers, security_headers
@@ -24,11 +24,9 @@ from app.api.problems import PROBLEMS, ProblemResponse, allow_header, problem_of
 from app.domain.errors import TooManyRequests
 from app.domain.rate_limit import RateLimit
 from app.event_loop import SMALL_REQUESTS
-from app.logs import REQUEST_ID
+from app.logs import PROBES, REQUEST_ID
 from app.supervision import Worker
 
-_HEALTH: Final = ("/health", "/health/ready")  # probes use any host name, and have no rate limit
-_DIGITS: Final = len(str(LARGE))
 CONNECTION_CLOSE: Final = (b"connection", b"close")
 
 
@@ -127,8 +125,8 @@ class Edge:
             await body.read_on(READ_ON_AFTER_408 if status == HTTPStatus.REQUEST_TIMEOUT else READ_ON_FOR)
 
     async def _respond(self, context: RequestContext, scope: Any, receive: Any, answer: Send) -> None:
-        """Check rate limit and host, answer OPTIONS, and pass all other requests to Litestar."""
-        if context.method != "OPTIONS" and self._limit is not None and context.path not in _HEALTH:
+        """Check rate limit (not of health probes) and host, answer OPTIONS, pass all else to Litestar."""
+        if context.method != "OPTIONS" and self._limit is not None and context.path not in PROBES:
             context.rate_limit = await self._limit.count_request(self._clients.address_of(context))
         if context.rate_limit and context.rate_limit.exceeded:
             headers = {"retry-after": str(context.rate_limit.reset)}
@@ -153,8 +151,8 @@ class Edge:
             await self.litestar(scope, receive, answer)
 
     def _has_allowed_host(self, context: RequestContext) -> bool:
-        """Return whether the request names an allowed host, or is a health probe."""
-        if self._hosts is None or context.path in _HEALTH:
+        """Return whether the request names an allowed host, or is a health probe, which may use any name."""
+        if self._hosts is None or context.path in PROBES:
             return True
         lines = context.lines(b"host")
         if len(lines) != 1:
@@ -175,7 +173,7 @@ def _is_large(start: Message) -> bool:
     """Return whether a response is large, by its Content-Length."""
     for name, value in start["headers"]:  # type: ignore[typeddict-item]  # http.response.start has them
         if name == b"content-length":
-            return len(value) >= _DIGITS and int(value) > LARGE
+            return int(value) > LARGE_RESPONSE
     return False
 
 

@@ -25,13 +25,13 @@ PAGE_PATHS: Final = ("/docs", PROBLEMS_PATH)
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 API_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 PAGE_POLICY: Final = (b"content-security-policy", POLICY.encode())
-TLS_ONLY: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds: two years
+HSTS: Final = (b"strict-transport-security", b"max-age=63072000")  # seconds: two years
 
 
 def security_headers(path: str, *, secure: bool) -> Headers:
     """Return the security headers. HSTS is sent over TLS only (RFC 6797 §7.2)."""
     policy = PAGE_POLICY if path.startswith(PAGE_PATHS) else API_POLICY
-    return [NOSNIFF, policy, TLS_ONLY] if secure else [NOSNIFF, policy]
+    return [NOSNIFF, policy, HSTS] if secure else [NOSNIFF, policy]
 
 
 EXPOSED: Final = (

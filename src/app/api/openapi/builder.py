@@ -42,7 +42,7 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
     body_required: bool = True,
     media_types: tuple[str, ...] = (JSON,),
     headers: tuple[str, ...] = (),
-    unavailable: bool = False,
+    can_be_unavailable: bool = False,
     public: bool = False,
     **handler: Any,
 ) -> dict[str, Any]:
@@ -70,11 +70,11 @@ def operation(  # noqa: PLR0913 - keyword arguments, clear at each call
                     media.examples = _named({"example": examples.RESPONSES[name, int(status)]})
                 response.headers = {**(response.headers or {}), **headers_of(headers, counted=not public)}
             if any(parameter.name == "If-None-Match" for parameter in parameters):
-                tag = [name for name in headers if name.startswith("ETag")]
+                etag = [header for header in headers if header.startswith("ETag")]
                 responses["304"] = OpenAPIResponse(
-                    description="Not modified", headers=headers_of(tag, counted=not public)
+                    description="Not modified", headers=headers_of(etag, counted=not public)
                 )
-            if unavailable:  # the same schema as for 200
+            if can_be_unavailable:  # the same schema as for 200
                 responses["503"] = _unavailable(name)
 
     Described.__name__ = f"{name}Operation"

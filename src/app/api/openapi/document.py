@@ -18,7 +18,7 @@ from app.api.schemas import encode
 
 METHODS: Final = ("get", "put", "post", "delete", "patch")
 TASK: Final = Reference("#/components/schemas/Task")
-LEAD: Final = """Each person's tasks, and nobody else's.
+DESCRIPTION: Final = """Each person's tasks, and nobody else's.
 
 Sign in at Better Auth and send its JWT: `Authorization: Bearer <token>`. To try it here, get a token
 (`GET /api/auth/token` at Better Auth, or `app token --user you` where a shared secret is set),
@@ -85,7 +85,7 @@ def _config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Taskward API",
         version=version,
-        description=LEAD,
+        description=DESCRIPTION,
         license=License(name="MIT", identifier="MIT"),
         tags=[
             Tag(name="Tasks", description="One person's tasks"),

@@ -27,12 +27,12 @@ def traits_of(operation: Operation, method: str) -> set[str]:
 
     What it does is `read` (one response to GET), `stream` or `write`; and `body` if it takes one.
     """
-    responses = [one for one in (operation.responses or {}).values() if isinstance(one, OpenAPIResponse)]
-    streams = any(EVENT_STREAM in (one.content or {}) for one in responses)
+    responses = [each for each in (operation.responses or {}).values() if isinstance(each, OpenAPIResponse)]
+    is_stream = any(EVENT_STREAM in (response.content or {}) for response in responses)
     return {
         operation.operation_id or "",
-        *(one.name for one in operation.parameters or () if isinstance(one, Parameter)),
-        "stream" if streams else "read" if method == "get" else "write",
+        *(each.name for each in operation.parameters or () if isinstance(each, Parameter)),
+        "stream" if is_stream else "read" if method == "get" else "write",
         *(["body"] if operation.request_body is not None else []),
     }
 
@@ -65,7 +65,7 @@ _ANSWERED_BY: Final[Mapping[int, set[str]]] = {
     415: {"body"},
     428: {"If-Match", "batchTasks"},
 }
-"""The same for statuses that are not only of domain errors. A batch has `if_match` in its body."""
+"""An operation returns one of these statuses only if it has one of its traits. A batch has `if_match`."""
 
 Example = type[domain.DomainError] | Problem | HTTPStatus
 """What an example shows: the problem of an error, a problem, or the problem of a status."""
@@ -154,9 +154,9 @@ def errors_of(traits: set[str], path: str) -> dict[int, dict[str, Json]]:
     `path`: the path template of the operation. The examples have the path with values.
     """
     instance = path.replace("{user_id}", "me").replace("{task_id}", str(TASK["id"]))
-    never = [error for error, raising in RAISED_BY.items() if not raising & traits]
+    impossible = [error for error, raising in RAISED_BY.items() if not raising & traits]
     shown = {
-        status: {name: _document(one, instance) for name, one in examples.items() if one not in never}
+        status: {name: _document(one, instance) for name, one in examples.items() if one not in impossible}
         for status, (_, examples, _) in ERRORS.items()
         if _ANSWERED_BY.get(status, traits) & traits
     }

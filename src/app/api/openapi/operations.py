@@ -146,6 +146,6 @@ READY: Final = operation(
     summary="Can requests be served?",
     response_description="Every part is available",
     description="503 while a part is unavailable.",
-    unavailable=True,
+    can_be_unavailable=True,
     tags=["Health"],
 )

@@ -34,15 +34,15 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
         HTTPException: 413, an operation is too large.
     """
     errors = ErrorCollector(request)
-    errors.query()
-    key = errors.idempotency_key()
+    errors.read_query()
+    key = errors.read_idempotency_key()
     time_slice, read = TimeSlice(), []
-    named: dict[TaskId, int] = {}
+    first_numbers: dict[TaskId, int] = {}
     try:
-        content = await errors.json_in_slices(body, time_slice, part_max=BODY_MAX)
+        content = await errors.read_json_in_slices(body, time_slice, part_max=BODY_MAX)
     except PartTooLong as error:
         raise HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
-    members = errors.members(content, {"operations": _operations})
+    members = errors.read_members(content, {"operations": _read_operations})
     operations = members.get("operations", [])
     if not (operations or errors.has("") or errors.has("/operations")):
         errors.add("/operations", "must be given")
@@ -50,7 +50,7 @@ async def read_batch(request: TaskRequest, body: bytes) -> tuple[Sequence[Comman
     for number, operation in enumerate(operations):
         within = errors.within(f"/operations/{number}")
         parts = _read_operation(within, operation, default_if_match)
-        _refuse_second_naming(within, parts, number, named)
+        _refuse_repeated_task(within, parts, number, first_numbers)
         read.append(parts)
         await time_slice.yield_to_others()
     errors.raise_any()
@@ -77,19 +77,19 @@ async def _fingerprint(operations: Sequence[object], time_slice: TimeSlice) -> b
 def form_of(commands: Iterable[Command]) -> ResponseForm:
     """Return the form of the response: the result of each operation, in the order of the request."""
     results = b'{"results":[%s]}' % b",".join(map(_result, commands))
-    return ResponseForm(texts=tuple(results.split(_TASK)))
+    return ResponseForm(texts=tuple(results.split(_TASK_PLACEHOLDER)))
 
 
-_TASK: Final = b"\0"  # in the place of a task's JSON, until the response is written
+_TASK_PLACEHOLDER: Final = b"\0"  # stands in the place of a task's JSON, until the response is written
 
 
 def _result(command: Command) -> bytes:
     if isinstance(command, Trash):
         return b'{"status":204}'
-    return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, _TASK)
+    return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, _TASK_PLACEHOLDER)
 
 
-def _operations(value: object) -> list[object]:
+def _read_operations(value: object) -> list[object]:
     if not isinstance(value, list) or not 1 <= len(value) <= OPERATIONS_MAX:
         raise ValueError(f"must be an array of 1 to {OPERATIONS_MAX} operations")
     return value
@@ -107,7 +107,7 @@ def _read_operation(
         return None
     make, fields, needed = _KINDS[op]
     sent = {name: value for name, value in operation.items() if name != "op"}
-    members = errors.members(sent, fields, null_values=CLEARED if op == "update" else None)
+    members = errors.read_members(sent, fields, null_values=CLEARED if op == "update" else None)
     if needed not in members and not errors.has(f"/{needed}"):
         errors.add(f"/{needed}", "must be given")
     errors.add_broken_rules(members)
@@ -116,16 +116,16 @@ def _read_operation(
     return make, members
 
 
-def _refuse_second_naming(
-    errors: ErrorCollector, parts: CommandParts | None, number: int, named: dict[TaskId, int]
+def _refuse_repeated_task(
+    errors: ErrorCollector, parts: CommandParts | None, number: int, first_numbers: dict[TaskId, int]
 ) -> None:
-    """Add an error if an earlier operation names the task. `named` has the first operation of each task."""
+    """Add an error if an earlier operation names the task. `first_numbers` has the first of each task."""
     task_id = parts and parts[1].get("id")
-    if task_id and (earlier := named.setdefault(task_id, number)) != number:
+    if task_id and (earlier := first_numbers.setdefault(task_id, number)) != number:
         errors.add("/id", f"is named by /operations/{earlier} as well")
 
 
-def _versions(value: object) -> Versions | None:
+def _read_if_match(value: object) -> Versions | None:
     if not isinstance(value, str):
         raise ValueError(f'must be a string like "\\"3\\"", not {kind(value)}')  # noqa: TRY004 - field readers raise ValueError
     if len(value) > IF_MATCH_MAX:
@@ -142,11 +142,11 @@ def _completion(members: Members) -> Change:
     return _change({"completed": True, **members})
 
 
-_NAMED: Final[Mapping[str, FieldReader]] = {"id": read_id, "if_match": _versions}
+_TARGET_FIELDS: Final[Mapping[str, FieldReader]] = {"id": read_id, "if_match": _read_if_match}
 _KINDS: Final[Mapping[str, tuple[Callable[[Members], Command], Mapping[str, FieldReader], str]]] = {
     "create": (lambda members: NewTask(**members), READERS, "title"),
-    "update": (_change, {**_NAMED, **READERS}, "id"),
-    "complete": (_completion, {**_NAMED, "completed": READERS["completed"]}, "id"),
-    "delete": (lambda members: Trash(members["id"], members["if_match"]), _NAMED, "id"),
-    "restore": (lambda members: Restore(members["id"], members["if_match"]), _NAMED, "id"),
+    "update": (_change, {**_TARGET_FIELDS, **READERS}, "id"),
+    "complete": (_completion, {**_TARGET_FIELDS, "completed": READERS["completed"]}, "id"),
+    "delete": (lambda members: Trash(members["id"], members["if_match"]), _TARGET_FIELDS, "id"),
+    "restore": (lambda members: Restore(members["id"], members["if_match"]), _TARGET_FIELDS, "id"),
 }

@@ -71,13 +71,13 @@ def read_list(request: TaskRequest) -> ListRequest:
 
 def _read(request: TaskRequest) -> ListRequest:
     errors = ErrorCollector(request)
-    pairs = errors.parameters((*_READERS, "tag"), repeatable=("tag",))
+    pairs = errors.read_parameters((*_READERS, "tag"), repeatable=("tag",))
     values: dict[str, Any] = {
         name: errors.read(f"/{name}", "query", _READERS[name], text)
         for name, text in pairs
         if name in _READERS
     }
-    if tags := _tags([text for name, text in pairs if name == "tag"], errors):
+    if tags := _read_tags([text for name, text in pairs if name == "tag"], errors):
         values["tags"] = tags
     if values.get("due"):
         for other in ("due_before", "due_after"):
@@ -106,30 +106,30 @@ class ChangesRequest:
 def read_changes_query(request: TaskRequest) -> ChangesRequest:
     """Read the query of changes."""
     errors = ErrorCollector(request)
-    parameters = errors.query("since", "limit")
+    parameters = errors.read_query("since", "limit")
     since = limit = None
     if (text := parameters.get("since")) is not None:
         since = errors.read("/since", "query", cursors.read_token, text, request.context.user_id)
     if (text := parameters.get("limit")) is not None:
-        limit = errors.read("/limit", "query", _number, text, CHANGES_MAX)
+        limit = errors.read("/limit", "query", _read_number, text, CHANGES_MAX)
     return errors.value_or_raise(ChangesRequest(since, limit or CHANGES_MAX))
 
 
 def read_zone(request: TaskRequest) -> ZoneInfo:
     """Read the time zone in the query; UTC by default."""
     errors = ErrorCollector(request)
-    name = errors.query("tz").get("tz", UTC)
+    name = errors.read_query("tz").get("tz", UTC)
     zone = errors.read("/tz", "query", zone_of, name)
     return errors.value_or_raise(zone or zone_of(UTC))
 
 
-def _number(text: str, at_most: int) -> int:
+def _read_number(text: str, at_most: int) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(at_most)) and 1 <= int(text) <= at_most:
         return int(text)
     raise ValueError(f"must be a whole number from 1 to {at_most}")
 
 
-def _tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
+def _read_tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
     if len(texts) > TAGS_MAX:
         errors.add("/tag", f"must be given at most {TAGS_MAX} times", "query")
     for text in texts[:TAGS_MAX]:
@@ -139,7 +139,7 @@ def _tags(texts: list[str], errors: ErrorCollector) -> tuple[str, ...]:
     return tuple(sorted(set(map(tag_key, texts[:TAGS_MAX]))))
 
 
-def _sort(text: str) -> dict[str, Any]:
+def _read_sort(text: str) -> dict[str, Any]:
     if text not in SORTS:
         raise ValueError(
             f"must be one of {', '.join(order.value for order in Order)}; `-` before it means descending"
@@ -148,31 +148,31 @@ def _sort(text: str) -> dict[str, Any]:
     return SORTS[text]
 
 
-def _no_due(text: str) -> bool:
+def _read_without_due(text: str) -> bool:
     if text != "none":
         raise ValueError("must be none; for a time use due_before and due_after")
     return True
 
 
-def _moment(text: str) -> datetime:
+def _read_moment(text: str) -> datetime:
     try:
         return Due.parse(text).at
     except ValueError as wrong:
-        hint = "; in a query + is written %2B" if " " in text else ""
-        raise ValueError(f"{wrong}{hint}") from None
+        advice = "; in a query + is written %2B" if " " in text else ""
+        raise ValueError(f"{wrong}{advice}") from None
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "sort": _sort,
+    "sort": _read_sort,
     "completed": read_flag,
     "priority": read_priority,
-    "due": _no_due,
-    "due_before": _moment,
-    "due_after": _moment,
-    "updated_since": _moment,
+    "due": _read_without_due,
+    "due_before": _read_moment,
+    "due_after": _read_moment,
+    "updated_since": _read_moment,
     "q": Search.parse,
     "trashed": read_flag,
-    "limit": lambda text: _number(text, PAGE_MAX),
+    "limit": lambda text: _read_number(text, PAGE_MAX),
     "cursor": str,
 }
 _FIELDS: Final = {"due": "without_due", "q": "search"}

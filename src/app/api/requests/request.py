@@ -20,10 +20,10 @@ from app.domain.task_list import PAGE_BYTES
 from app.event_loop import SMALL_REQUESTS, TimeSlice
 from app.quoting import quote
 
-LENGTH_DIGITS: Final = 18  # of Content-Length
-SMALL_BODY: Final = 16 * 1024
+LENGTH_DIGITS_MAX: Final = 18  # digits of Content-Length: far more than any limit of bytes has
+SMALL_BODY_MAX: Final = 16 * 1024
 """Bytes. A larger body counts towards BODIES_OF_ONE and BODIES_OF_ALL until its request is answered."""
-COSTLY_BODY: Final = 2 * 1024
+CHEAP_BODY_MAX: Final = 2 * 1024
 """Bytes. A larger body takes milliseconds if it is a batch, or if text that is not ASCII must be prepared
 for searches.
 """
@@ -52,7 +52,7 @@ class TaskRequest(Request[Any, Any, Any]):
         if self._body is Empty:
             limit = self.route_handler.resolve_request_max_body_size() or 0
             content_length = self.context.first_line(b"content-length") or "0"
-            if not content_length.isdecimal() or len(content_length) > LENGTH_DIGITS:
+            if not content_length.isdecimal() or len(content_length) > LENGTH_DIGITS_MAX:
                 raise ClientException
             if int(content_length) > limit:
                 raise RequestEntityTooLarge
@@ -70,7 +70,7 @@ class TaskRequest(Request[Any, Any, Any]):
             more = message.get("more_body", False)
             if length > limit:
                 raise RequestEntityTooLarge
-            if length > SMALL_BODY:
+            if length > SMALL_BODY_MAX:
                 self.hold(length)
         return b"".join(parts)
 
@@ -161,17 +161,17 @@ async def json_body(
     transfer = headers.get(b"transfer-encoding")
     if transfer is not None and transfer.lower() != b"chunked":
         raise TransferCodingRefused
-    empty = transfer is None and headers.get(b"content-length", b"0") == b"0"
+    is_empty = transfer is None and headers.get(b"content-length", b"0") == b"0"
     accepted = types or (JSON,)
-    type_ok = empty if content_type is None else _is_one_of(accepted, content_type)
-    if empty and (ignore_type_if_empty or (type_ok and coding is None)):
+    is_accepted = is_empty if content_type is None else _is_one_of(accepted, content_type)
+    if is_empty and (ignore_type_if_empty or (is_accepted and coding is None)):
         return b""
     if coding is not None and coding.strip(" \t").lower() != "identity":
         raise ContentCodingRefused
-    if not (type_ok or ignore_type_if_empty):
+    if not (is_accepted or ignore_type_if_empty):
         raise MediaTypeRefused(content_type, accepted)
-    body = b"" if empty else await _whole_body(request, is_batch=is_batch)
-    if body and not type_ok:
+    body = b"" if is_empty else await _whole_body(request, is_batch=is_batch)
+    if body and not is_accepted:
         raise MediaTypeRefused(content_type, accepted)
     return body
 
@@ -188,7 +188,7 @@ async def _whole_body(request: TaskRequest, *, is_batch: bool) -> bytes:
     except InternalServerException as error:  # `body` raises it when the client has disconnected
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
     if (
-        len(body) > COSTLY_BODY
+        len(body) > CHEAP_BODY_MAX
         and not context.body_held
         and (is_batch or b"\\u" in body or not body.isascii())
     ):
@@ -223,7 +223,7 @@ def accepts(accept: str, media_type: str = JSON) -> bool:
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
         weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
-        allowed[media_range] = allowed.get(media_range, False) or weight.strip("0.") != ""
+        allowed[media_range] = allowed.get(media_range, False) or weight.strip("0.") != ""  # 0: refused
     if not allowed.keys() - {""} or allowed.get(PROBLEM_JSON):
         return True
     ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")

@@ -27,22 +27,22 @@ class TaskTarget:
 async def read_task_id(request: TaskRequest) -> TaskId:
     """Read the task id of a request without parameters or a body."""
     errors = ErrorCollector(request)
-    task_id = errors.task_id()
-    errors.query()
+    task_id = errors.read_task_id()
+    errors.read_query()
     return errors.value_or_raise(task_id)
 
 
 async def read_target(request: TaskRequest) -> TaskTarget:
     """Read the target of a write without parameters or a body."""
     errors = ErrorCollector(request)
-    errors.query()
+    errors.read_query()
     return errors.value_or_raise(_target(request, errors))
 
 
 async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
     """Read which task to delete, and whether to delete it permanently."""
     errors = ErrorCollector(request)
-    text = errors.query("permanent").get("permanent", "false")
+    text = errors.read_query("permanent").get("permanent", "false")
     permanently = errors.read("/permanent", "query", read_flag, text) is True
     return errors.value_or_raise((_target(request, errors), permanently))
 
@@ -50,10 +50,10 @@ async def read_removal(request: TaskRequest) -> tuple[TaskTarget, bool]:
 async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentRequest | None]:
     """Read a task to create."""
     errors = ErrorCollector(request)
-    errors.query()
-    key = errors.idempotency_key()
-    content = errors.json(await json_body(request))
-    members = errors.members(content, READERS)
+    errors.read_query()
+    key = errors.read_idempotency_key()
+    content = errors.read_json(await json_body(request))
+    members = errors.read_members(content, READERS)
     if "title" not in members and not (errors.has("/title") or errors.has("")):
         errors.add("/title", "must be given")
     errors.raise_any_with_rules(members)
@@ -67,9 +67,9 @@ async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     """
     errors = ErrorCollector(request)
     target = _target(request, errors)
-    errors.query()
-    content = errors.json(await json_body(request))
-    members = errors.members(content, READERS, ignored=READ_ONLY)
+    errors.read_query()
+    content = errors.read_json(await json_body(request))
+    members = errors.read_members(content, READERS, ignored=READ_ONLY)
     for name, in_path in (("id", str(target.task_id)), ("user_id", request.context.user_id)):
         if name in members and not _matches_path(members.pop(name), in_path, ignoring_case=name == "id"):
             errors.add(f"/{name}", "contradicts the path")
@@ -80,20 +80,20 @@ async def read_patch(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     """Read a JSON Merge Patch (RFC 7396): null clears a field that can be empty."""
     errors = ErrorCollector(request)
     target = _target(request, errors)
-    errors.query()
-    content = errors.json(await json_body(request, MERGE_PATCH, JSON))
-    return _changes(errors, target, errors.members(content, READERS, null_values=CLEARED))
+    errors.read_query()
+    content = errors.read_json(await json_body(request, MERGE_PATCH, JSON))
+    return _changes(errors, target, errors.read_members(content, READERS, null_values=CLEARED))
 
 
 async def read_completion(request: TaskRequest) -> tuple[TaskTarget, bool | None, IdempotentRequest | None]:
     """Read whether to complete a task. None, from an empty body, `{}` or `null`: toggle it."""
     errors = ErrorCollector(request)
     target = _target(request, errors)
-    errors.query()
-    key = errors.idempotency_key()
+    errors.read_query()
+    key = errors.read_idempotency_key()
     body = await json_body(request, ignore_type_if_empty=True)
-    content = errors.json(body) if body.strip() else None
-    members = {} if content is None else errors.members(content, {"completed": READERS["completed"]})
+    content = errors.read_json(body) if body.strip() else None
+    members = {} if content is None else errors.read_members(content, {"completed": READERS["completed"]})
     errors.raise_any()
     keyed = idempotent_request(f"complete/{target.task_id}", key, content)
     return target, members.get("completed"), keyed
@@ -103,9 +103,9 @@ async def read_move(request: TaskRequest) -> Move:
     """Read the new place of a task: before or after another one."""
     errors = ErrorCollector(request)
     target = _target(request, errors)
-    errors.query()
-    content = errors.json(await json_body(request))
-    members = errors.members(content, {"before": read_id, "after": read_id})
+    errors.read_query()
+    content = errors.read_json(await json_body(request))
+    members = errors.read_members(content, {"before": read_id, "after": read_id})
     if len(members) != 1 and not (errors.has("/before") or errors.has("/after") or errors.has("")):
         errors.add("", "must have one member, `before` or `after`")
     errors.raise_any()
@@ -119,7 +119,7 @@ def _matches_path(sent: object, in_path: str, *, ignoring_case: bool) -> bool:
 
 
 def _target(request: TaskRequest, errors: ErrorCollector) -> TaskTarget:
-    return TaskTarget(errors.task_id(), read_expected_versions(request, errors))
+    return TaskTarget(errors.read_task_id(), read_expected_versions(request, errors))
 
 
 def _changes(

@@ -76,7 +76,7 @@ class ErrorCollector:
             self.add(pointer, str(wrong), place)
             return None
 
-    def task_id(self) -> TaskId:
+    def read_task_id(self) -> TaskId:
         """Read the path's task id; if it is invalid, add an error and return the nil UUID."""
         text = self._request.path_params["task_id"]
         if UUID_FORM.fullmatch(text):
@@ -84,11 +84,11 @@ class ErrorCollector:
         self.add("/task_id", "must be a UUID", "path")
         return TaskId(UUID(int=0))
 
-    def query(self, *known: str) -> Mapping[str, str]:
+    def read_query(self, *known: str) -> Mapping[str, str]:
         """Read the parameters of the query; add an error for each that is unknown or repeated."""
-        return dict(self.parameters(known))
+        return dict(self.read_parameters(known))
 
-    def parameters(
+    def read_parameters(
         self, known: Collection[str], *, repeatable: Collection[str] = ()
     ) -> list[tuple[str, str]]:
         """Read the parameters in their order, as `query` does. Those in `repeatable` may be repeated."""
@@ -109,18 +109,18 @@ class ErrorCollector:
                 if self.is_full:
                     break
                 near = self._hint(name, known, hints.PARAMETERS)
-                self.add(f"/{_escaped(name)}", f"is not a parameter of this operation{near}", "query")
+                self.add(f"/{_escape(name)}", f"is not a parameter of this operation{near}", "query")
             elif name in seen and name not in repeatable:
                 self.add(f"/{name}", "is given more than once", "query")
             seen.add(name)
         return pairs
 
-    def idempotency_key(self) -> str | None:
+    def read_idempotency_key(self) -> str | None:
         """Read the idempotency key, if there is one (`app.api.requests.idempotency`)."""
         lines = self._request.context.lines(KEY_HEADER.lower().encode())
         return self.read(f"/{KEY_HEADER}", "header", read_key, lines)
 
-    def json(self, body: bytes) -> object:
+    def read_json(self, body: bytes) -> object:
         """Parse the body; add an error and return an empty object if it is not strict JSON."""
         if not body:
             self.add("", "must be a JSON object, and nothing was sent")
@@ -130,14 +130,14 @@ class ErrorCollector:
         except strict_json.NotStrictJson as error:
             return self._add_json_error(error)
 
-    async def json_in_slices(self, body: bytes, time_slice: TimeSlice, *, part_max: int) -> object:
+    async def read_json_in_slices(self, body: bytes, time_slice: TimeSlice, *, part_max: int) -> object:
         """Parse the body as `json` does, and let other work run between the items of its arrays.
 
         Raises:
             PartTooLong: an item, or the text around the items, has more than `part_max` bytes.
         """
         if not body:
-            return self.json(body)
+            return self.read_json(body)
         try:
             return await strict_json.loads_in_slices(body, time_slice.yield_to_others, part_max=part_max)
         except strict_json.NotStrictJson as error:
@@ -147,7 +147,7 @@ class ErrorCollector:
         self.add("", f"cannot be read as JSON: {error}")
         return {}
 
-    def members(
+    def read_members(
         self,
         value: object,
         fields: Mapping[str, FieldReader],
@@ -179,7 +179,7 @@ class ErrorCollector:
             elif name in READ_ONLY:
                 self.add(f"/{name}", "is read-only")
             elif not self.is_full:
-                self.add(f"/{_escaped(name)}", f"unknown field{self._hint(name, fields, hints.FIELDS)}")
+                self.add(f"/{_escape(name)}", f"unknown field{self._hint(name, fields, hints.FIELDS)}")
         return members
 
     def _hint(self, name: str, known: Collection[str], others: Mapping[str, str]) -> str:
@@ -242,6 +242,6 @@ def kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _escaped(name: str) -> str:
+def _escape(name: str) -> str:
     """Escape a member's name for a JSON pointer (RFC 6901 §3). Cut to 100 characters."""
     return name[:100].replace("~", "~0").replace("/", "~1")

@@ -1,5 +1,5 @@
 "use strict";
-// The page asks nobody but this service: no validator, no fonts. A token that is typed in is forgotten with the page.
+// The page asks nobody but this service: no validator, no fonts. A token that is typed in is not stored.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", paint);
