@@ -17,6 +17,7 @@ ALPHABETS: Final[Mapping[str, str]] = {
     "emoji": "😀",
     "one letter that becomes 18 when normalised": "\ufdfa" + "b" * 19,
     "commas and quotes": '","',
+    # 7919 is a prime, so each symbol comes once and its neighbours are far from it.
     "symbols": "".join(chr(0x2190 + number * 7919 % 11_000) for number in range(LENGTH)),
 }
 TAGS: Final = [f"é{'a' * 40}{number}" for number in range(20)]
@@ -34,7 +35,7 @@ COSTLIEST: Final = description_of(ALPHABETS["marks"])
 
 
 def batch_of(operation: Mapping[str, Any], *, ids: bool = False) -> bytes:
-    """Return the largest allowed batch that repeats one operation; with `ids`, each names another task."""
+    """Return the largest allowed batch that repeats an operation; with `ids`, each repetition has a random task id."""
     room_for_id = 60  # bytes: the member `id`, and the comma between two operations
     count = min(100, BATCH_MAX // (len(to_json(operation)) + room_for_id))
     return to_json(

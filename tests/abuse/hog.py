@@ -10,7 +10,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -29,22 +28,18 @@ SEARCHES: Final = (
 """The most expensive lists for somebody whose tasks are like `LONG`."""
 
 LONG: Final = {"op": "create", "title": "x", "description": "a" * 10_000}
-TASKS: Final = 1_200  # how many tasks like `LONG` a person has whose searches are expensive
-
-
-@dataclass
-class Hog:
-    """The results of the requests, filled in when the block of `hogging` ends."""
-
-    answers: Counter[str] = field(default_factory=Counter)  # how often each result of `send` occurred
+TASK_COUNT: Final = 1_200  # tasks like `LONG` of a person whose searches are expensive
 
 
 @contextmanager
 def hogging(
     service: Service, user: str, *, at_once: int, paths: Sequence[str], bodies: Sequence[bytes] = ()
-) -> Iterator[Hog]:
-    """Let somebody send GETs to these paths, or POST these bodies, again and again until the block ends."""
-    hog = Hog()
+) -> Iterator[Counter[str]]:
+    """Let somebody send GETs to these paths, or POST these bodies, again and again until the block ends.
+
+    Yield a counter of the results of `send` (see `hog_process`), which is empty until the block ends.
+    """
+    answers = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / str(number) for number in range(len(bodies))]
         for file, body in zip(files, bodies, strict=True):
@@ -61,7 +56,7 @@ def hogging(
             try:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"begun\n"
-                yield hog
+                yield answers
             finally:
-                printed, _ = process.communicate(timeout=40)  # closes its standard input, which ends it
-                hog.answers.update(json.loads(printed or "{}"))
+                printed, _ = process.communicate(timeout=40)  # closes standard input, which ends the process
+                answers.update(json.loads(printed or "{}"))

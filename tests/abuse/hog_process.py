@@ -6,6 +6,7 @@ It imports the standard library only. Other imports would take CPU time from the
 import http.client
 import json
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-PAUSE: Final = 0.1  # seconds, after a refusal
+PAUSE: Final = 0.1  # seconds, after each request without success
 
 
 def main(orders_json: str) -> None:
@@ -23,13 +24,13 @@ def main(orders_json: str) -> None:
     orders = json.loads(orders_json)
     host, port = orders["address"]
     bodies = [Path(file).read_bytes() for file in orders["files"]]
-    ended: list[bool] = []
+    ended = threading.Event()
     body_numbers = count()
 
     def ask(number: int) -> Counter[str]:
         answers: Counter[str] = Counter()
         with closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
-            while not ended:
+            while not ended.is_set():
                 path, body = orders["paths"][number % len(orders["paths"])], None
                 if bodies:
                     body = bodies[next(body_numbers) % len(bodies)]
@@ -42,7 +43,7 @@ def main(orders_json: str) -> None:
         asking = [threads.submit(ask, number) for number in range(orders["at_once"])]
         print("begun", flush=True)  # noqa: T201 - for `hogging`
         sys.stdin.read()
-        ended.append(True)
+        ended.set()
     print(json.dumps(sum((each.result() for each in asking), Counter())))  # noqa: T201 - for `hogging`
 
 

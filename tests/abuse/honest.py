@@ -15,8 +15,8 @@ from tests.support.factories import someone
 from tests.support.servers.service import Service
 
 PAUSE: Final = 0.05  # seconds between requests: about 15 requests a second, within the default limits
-SHORT_PAUSE: Final = 0.02  # seconds
-WINDOWS: Final = 3  # measurements at most
+SHORT_PAUSE: Final = 0.02  # seconds, where few seconds must give many measurements
+WINDOWS: Final = 3  # measurements of a test at most
 SECONDS: Final = 1.5  # of each half of a window
 QUICK: Final = 0.25  # seconds; a p99 of at most this is fair in any case
 TIMEOUT: Final = 20.0  # seconds that the person waits for one answer
@@ -107,7 +107,7 @@ class Window:
 def until_good(measure: Callable[[], M], is_good: Callable[[M], object], *, at_most: int) -> list[M]:
     """Measure until a result is good, at most `at_most` times: other processes may disturb a single measurement.
 
-    `is_good` must be everything that the test requires of only one result.
+    `is_good` must check all that the test requires of at least one result.
     """
     measured = [measure()]
     while len(measured) < at_most and not is_good(measured[-1]):

@@ -9,8 +9,8 @@ from dev.postgres import PostgresServer
 from tests.support.processes import descriptors, memory
 from tests.support.servers.service import Service
 
-STATEMENTS_WITHIN: Final = 2.0  # seconds
-CONNECTIONS_WITHIN: Final = 15.0  # seconds: a connection that is idle, or not read, is closed after 10
+STATEMENTS_WITHIN: Final = 2.0  # seconds until the statements of the flood have ended
+CONNECTIONS_WITHIN: Final = 15.0  # seconds: an idle connection is closed after 10
 POOL_DESCRIPTORS: Final = 12  # descriptors: the pool may have opened its 10 connections, and two to spare
 MEMORY: Final = 120  # MB that the allocator may keep; bodies and responses may take 64 and more
 ACTIVE: Final = """
@@ -25,7 +25,7 @@ def nothing_left(
 ) -> Iterator[None]:
     """Check that the service and its database use hardly more after the block than before it.
 
-    `memory_max`: MB that the service holds more, at most.
+    `memory_max`: how many MB more the service may hold.
     """
     open_before, held_before = descriptors(service), memory(service)
     yield

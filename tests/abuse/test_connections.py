@@ -64,9 +64,8 @@ def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
     with honest_person(default_service) as honest:  # begins before the floods, and opens the pool
         before = descriptors(default_service)
         held = []
-        for _ in range(
-            24
-        ):  # of 30 MB each; the allocator keeps parts of them, until it has enough after 12 to 16
+        # Each flood sends 30 MB. The allocator keeps parts of the first 12 to 16 floods, and needs no more after them.
+        for _ in range(24):
             with connected(default_service, IDLE, sends=UNFINISHED):
                 wait_until_read(default_service)
                 held.append(memory(default_service))
@@ -76,7 +75,7 @@ def test_the_memory_of_unfinished_heads_does_not_grow_from_flood_to_flood(
     assert mean(held[-8:]) - mean(held[-16:-8]) < 120  # MB: half of what eight floods send
 
 
-def test_a_connection_that_sends_no_complete_request_head_is_closed_after_about_10_seconds(
+def test_an_idle_a_slow_and_a_kept_alive_connection_are_each_closed_after_about_10_seconds(
     default_service: Service,
 ) -> None:
     address, began = address_of(default_service), time.monotonic()
@@ -117,7 +116,7 @@ def test_the_start_raises_the_soft_limit_on_open_files_to_what_it_needs(
     ) as service:
         limits = [worker.rlimit(resource.RLIMIT_NOFILE) for worker in workers(service)]
 
-    assert limits[0][0] >= 4_096 + 10 + 64
+    assert limits[0][0] >= 4_096 + 10 + 64  # connections of clients, the pool, other files
     assert "warning" not in service.log.read_text()
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 TASKS = 50  # in each batch
 TOO_MANY = "/problems/too-many-keys"
 MB = 1024 * 1024  # bytes
-BYTES_MAX = 32 * MB
+BYTES_MAX = 32 * MB  # of the stored responses of one person
 LETTERS = [chr(code) for code in range(0x4E00, 0x9F00)]  # 3 bytes each; their random text hardly compresses
 
 
@@ -41,7 +41,7 @@ def service(
 
 
 class Hoarder:
-    """A client that sends each request with a new key."""
+    """A client that sends each request with a new key, as long as allowed."""
 
     def __init__(self, user: str, client: httpx.Client) -> None:
         self.user = user
@@ -97,7 +97,7 @@ def test_batches_that_change_nothing_use_no_more_disk_than_one_person_may_use(
 
 
 @pytest.mark.quiet
-def test_one_person_has_at_most_max_keys_and_permanent_deletions_stay_fast(
+def test_one_person_has_at_most_10000_keys_and_permanent_deletions_stay_fast(
     service: Service, hoarder: Hoarder, postgres: PostgresServer, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]

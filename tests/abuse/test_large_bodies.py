@@ -23,8 +23,8 @@ from tests.support.servers.service import Service
 
 pytestmark = [pytest.mark.server, pytest.mark.quiet]  # an honest person's worst time is measured
 
-LENGTH = 2 * 1024 * 1024  # bytes, all that a batch may have
-SENT = 1_900_000  # bytes
+LENGTH = 2 * 1024 * 1024  # bytes of a body, all that a batch may have
+SENT = 1_900_000  # bytes of an unfinished body
 LONG = {"op": "create", "title": "x", "description": "y" * 9_500}
 BODY_TIMEOUT = 10  # seconds
 PEOPLE = 16
@@ -61,7 +61,7 @@ def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str
     return found
 
 
-def test_large_batches_of_many_people_at_once_use_no_more_memory_than_a_few(default_service: Service) -> None:
+def test_the_largest_batches_of_16_people_at_once_use_less_than_160_mb(default_service: Service) -> None:
     people, results, peaks = [someone("hog") for _ in range(PEOPLE)], Counter[str](), []
     held_before, done = memory(default_service), threading.Event()
 
@@ -92,7 +92,8 @@ def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service:
     open_before, held_before = descriptors(default_service), memory(default_service)
 
     with sending(default_service, 60, "/batch", hog) as senders, honest_person(default_service) as honest:
-        answered(senders, within=5, enough=56)  # then the other four count before the small body arrives
+        # After 56 refusals, the limit counts the other four bodies. Only then the small body is sent.
+        answered(senders, within=5, enough=56)
         held = memory(default_service) - held_before
         small = post(default_service, "", {"title": "x"}, hog)
         large = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)

@@ -63,7 +63,7 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
     assert all(each.count(200) >= AT_ONCE - 1 for each in answers_by_person), answers_by_person
 
 
-# The statement of a summary, which also waits for an advisory lock.
+# The statement of a summary, which also waits for the advisory lock 14. Nothing else uses this lock.
 HELD_SUMMARY = replace(
     SUMMARY, sql=f"SELECT s.* FROM ({SUMMARY.sql}) s, pg_advisory_xact_lock_shared(14)", budget=60
 )

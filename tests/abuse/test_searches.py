@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.abuse.conftest import default_environment
-from tests.abuse.hog import LONG, SEARCHES, TASKS, hogging
+from tests.abuse.hog import LONG, SEARCHES, TASK_COUNT, hogging
 from tests.abuse.honest import honest_person, windows
 from tests.abuse.readers import post
 from tests.support.factories import someone
@@ -52,18 +52,18 @@ def test_one_person_who_searches_long_texts_without_a_pause_delays_nobody_else(
     service: Service, database_url: str
 ) -> None:
     hog, answers, probes = someone("hog"), Counter[str](), []
-    for _ in range(TASKS // 100):
+    for _ in range(TASK_COUNT // 100):
         done = post(service, "/batch", {"operations": [LONG] * 100}, hog)
         assert done.status_code == 200, done.text
 
     @contextmanager
     def searching() -> Iterator[None]:
         with (
-            hogging(service, hog, at_once=AT_ONCE, paths=SEARCHES) as hogs,
+            hogging(service, hog, at_once=AT_ONCE, paths=SEARCHES) as results,
             honest_person(service, "/health/ready") as ready,
         ):
             yield
-        answers.update(hogs.answers)
+        answers.update(results)
         probes.append(ready)
 
     measured = windows(
@@ -84,7 +84,7 @@ def test_one_person_who_searches_long_texts_without_a_pause_delays_nobody_else(
 def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Service) -> None:
     hogs, answers = [someone("hog") for _ in range(4)], Counter[str]()
     for hog in hogs:
-        for _ in range(TASKS // 100):
+        for _ in range(TASK_COUNT // 100):
             done = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
             assert done.status_code == 200, done.text
 
@@ -97,7 +97,7 @@ def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Se
             ]
             yield
         for flood in floods:
-            answers.update(flood.answers)
+            answers.update(flood)
 
     measured = windows(
         default_service,
@@ -107,7 +107,8 @@ def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Se
 
     figures = f"{answers}, {'; '.join(map(str, measured))}"
     assert all(each.abused.share_answered == 1 for each in measured), figures
-    assert min(each.abused.median for each in measured) < 0.12, figures  # seconds; 0.19 behind all statements
+    # In seconds. It is 0.19 if the oldest statement goes first.
+    assert min(each.abused.median for each in measured) < 0.12, figures
     assert any(each.is_fair for each in measured), figures
     assert answers["200"] > 0, figures
     assert answers.keys() <= {"200", "search-too-slow", "too-many-at-once", "too-many-requests"}, figures
@@ -126,9 +127,9 @@ def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_delays_nob
 
     @contextmanager
     def reading() -> Iterator[None]:
-        with hogging(default_service, hog, at_once=8, paths=(path,)) as hogs:
+        with hogging(default_service, hog, at_once=8, paths=(path,)) as results:
             yield
-        answers.update(hogs.answers)
+        answers.update(results)
 
     measured = windows(default_service, reading, lambda window: window.is_fair and answers["200"] > 0)
 
@@ -142,7 +143,7 @@ def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_delays_nob
 def busy_after(database_url: str, *, seconds: float) -> int:
     """Wait, then return how many of the service's database connections are not idle."""
 
-    async def count() -> int:
+    async def count_busy() -> int:
         connection = await asyncpg.connect(database_url)
         try:
             return int(await connection.fetchval(BUSY))
@@ -150,4 +151,4 @@ def busy_after(database_url: str, *, seconds: float) -> int:
             await connection.close()
 
     time.sleep(seconds)
-    return asyncio.run(count())
+    return asyncio.run(count_busy())

@@ -159,13 +159,12 @@ def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
     figures = "; ".join(map(str, measured))
     assert all(each.abused.share_answered == 1 for each in measured), figures
     assert max(each.abused.median for each in measured) < 0.5, figures
-    assert min(each.abused.median for each in measured) < 0.06, (
-        figures
-    )  # seconds; 0.22 if all take turns at once
+    # In seconds. It is 0.22 if each body gets a time slice in each round of the event loop.
+    assert min(each.abused.median for each in measured) < 0.06, figures
     assert min(each.abused.p99 for each in measured) < 1, figures
     assert any(map(is_fair, measured)), figures
 
 
 def is_fair(window: Window) -> bool:
-    """Return what `Window.is_fair` does, with a shorter time that is fair in any case."""
+    """Return what `Window.is_fair` does, but with `FAIR_P99` instead of `QUICK`."""
     return window.abused.p99 <= max(3 * window.quiet.p99, FAIR_P99)

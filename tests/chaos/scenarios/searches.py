@@ -2,7 +2,7 @@
 
 import time
 
-from tests.abuse.hog import LONG, SEARCHES, TASKS, hogging
+from tests.abuse.hog import LONG, SEARCHES, TASK_COUNT, hogging
 from tests.abuse.readers import post
 from tests.chaos.harness import Harness
 from tests.chaos.judge import BUSY, Allowed
@@ -23,14 +23,14 @@ WHERE state = 'active' AND query_start < now() - interval '1.5 s' AND backend_ty
 )
 def searches(harness: Harness) -> None:
     with harness.serving() as service:
-        for _ in range(TASKS // 100):
+        for _ in range(TASK_COUNT // 100):
             post(service, "/batch", {"operations": [LONG] * 100}, "searcher")
         with harness.under_load(service):
             time.sleep(2.0)
-            with harness.fault(), hogging(service, "searcher", at_once=AT_ONCE, paths=SEARCHES) as hog:
+            with harness.fault(), hogging(service, "searcher", at_once=AT_ONCE, paths=SEARCHES) as answers:
                 time.sleep(SECONDS)
             time.sleep(2.0)
             busy = int(harness.sql(LASTING))
-            harness.promise(hog.answers["200"] > 0, f"the searcher is answered {dict(hog.answers)}")
+            harness.promise(answers["200"] > 0, f"the searcher is answered {dict(answers)}")
             harness.promise(busy == 0, f"{busy} of the searches still run 2 s afterwards")
-            harness.notes.append(f"{figures_of_others(harness)}; the searcher: {dict(hog.answers)}")
+            harness.notes.append(f"{figures_of_others(harness)}; the searcher: {dict(answers)}")
