@@ -101,7 +101,7 @@ async def test_errors_of_path_query_and_body_are_reported_together(people: Peopl
 
     errors = response.json()["errors"]
     assert response.status_code == 400
-    assert [(e.get("in", "body"), e["pointer"]) for e in errors] == [
+    assert [(error.get("in", "body"), error["pointer"]) for error in errors] == [
         ("path", "/task_id"),
         ("query", "/x"),
         ("body", "/title"),
@@ -134,9 +134,22 @@ async def test_a_bad_query_is_refused(people: People, query: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", ""), ("GET", "{id}"), ("PUT", "{id}"), ("DELETE", "{id}"), ("PATCH", "{id}/complete")],
+    [
+        *(
+            ("GET", ""),
+            ("GET", "summary"),
+            ("GET", "changes"),
+            ("GET", "events"),
+            ("POST", ""),
+            ("POST", "batch"),
+        ),
+        *(("GET", "{id}"), ("PUT", "{id}"), ("PATCH", "{id}"), ("DELETE", "{id}")),
+        *(("PATCH", "{id}/complete"), ("POST", "{id}/move"), ("POST", "{id}/restore")),
+    ],
 )
-async def test_an_unknown_parameter_is_refused_everywhere(people: People, method: str, path: str) -> None:
+async def test_an_unknown_parameter_is_refused_by_every_operation(
+    people: People, method: str, path: str
+) -> None:
     ann = people.one()
     task = await ann.create()
     body = {"json": {"title": "x"}} if method in ("POST", "PUT") else {}
@@ -144,6 +157,7 @@ async def test_an_unknown_parameter_is_refused_everywhere(people: People, method
     response = await ann.ask(method, path.format(id=task["id"]), params={"owner": "bob"}, **body)
 
     assert response.status_code == 400
+    assert "/owner" in {error["pointer"] for error in response.json()["errors"]}
     assert (await ann.ask("GET")).json() == [task]
 
 

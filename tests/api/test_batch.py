@@ -101,7 +101,7 @@ async def test_an_absent_task_and_one_of_another_person_get_the_same_404_with_th
     assert await bob.titles() == ["bob's"]
 
 
-async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_no_etag_since_the_url_is_no_tasks(
+async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_without_an_etag(
     people: People,
 ) -> None:
     ann = people.one()
@@ -115,7 +115,7 @@ async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_no_eta
     )
 
     assert (answer.status_code, pointers_of(answer)) == (412, {"/operations/1"})
-    assert "etag" not in answer.headers
+    assert "etag" not in answer.headers  # an entity tag would be that of the URL, which is no task's
     assert await ann.titles() == ["changed", "one"]
 
 

@@ -58,11 +58,11 @@ def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(clients: ClientAd
         (["2001:db8:1:2::3"], "2001:db8:1:2::/64"),
         (["::ffff:192.0.2.1"], "192.0.2.1"),
         (["[::ffff:192.0.2.1]:80"], "192.0.2.1"),
-        (["203.0.113.5, 192.0.2.1"], "192.0.2.1"),  # the client itself may have sent the left one
+        (["203.0.113.5, 192.0.2.1"], "192.0.2.1"),  # the client itself may have sent the left address
         (["203.0.113.5,192.0.2.1 ,\t10.1.1.1"], "192.0.2.1"),
         (["203.0.113.5", "192.0.2.1, 10.1.1.1", "10.2.2.2"], "192.0.2.1"),
         (["192.0.2.1, ::ffff:10.1.1.1, 2001:db8:ffff::1"], "192.0.2.1"),
-        (["10.1.1.1, 10.2.2.2"], "10.1.1.1"),  # the request comes from one of our proxies
+        (["10.1.1.1, 10.2.2.2"], "10.1.1.1"),  # every address is a proxy's: the request comes from a proxy
         (["unknown"], PROXY),
         ([""], PROXY),
         ([","], PROXY),

@@ -11,7 +11,7 @@ from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 
-BESIDE = object()  # instead of a body: one that names another task
+BESIDE = object()  # stands for a body that names another task
 WRITES: Mapping[str, tuple[str, str, Any]] = {
     "put": ("PUT", "{id}", {"title": "y"}),
     "patch": ("PATCH", "{id}", {"title": "y"}),
@@ -133,15 +133,17 @@ async def test_a_version_in_a_body_is_refused_by_patch_and_ignored_by_put(people
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_an_absent_task_gets_404_with_any_if_match(people: People, write: str) -> None:
+@pytest.mark.parametrize("if_match", ['"1"', 'W/"1"', "*"])
+async def test_an_absent_task_gets_404_with_any_if_match(people: People, write: str, if_match: str) -> None:
     ann = people.one()
     other = await ann.create()
 
-    assert (await send_write(ann, write, a_task_id(), other["id"], '"1"')).status_code == 404
+    assert (await send_write(ann, write, a_task_id(), other["id"], if_match)).status_code == 404
 
 
 async def test_every_response_with_one_task_has_its_version_as_etag(people: People) -> None:
     ann = people.one()
+    other = await ann.create()
     created = await ann.ask("POST", json={"title": "x"})
     path = created.json()["id"]
 
@@ -151,9 +153,13 @@ async def test_every_response_with_one_task_has_its_version_as_etag(people: Peop
         await ann.ask("PUT", path, json={"title": "y"}),
         await ann.ask("PATCH", path, json={"title": "z"}),
         await ann.ask("PATCH", f"{path}/complete"),
+        await ann.ask("POST", f"{path}/move", json={"after": other["id"]}),
     ]
+    await ann.ask("DELETE", path)
+    answers.append(await ann.ask("POST", f"{path}/restore"))
 
-    assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"', '"2"', '"3"', '"4"']
+    tags = [answer.headers["etag"] for answer in answers]
+    assert tags == ['"1"', '"1"', '"2"', '"3"', '"4"', '"5"', '"7"']
     assert all(answer.headers["etag"] == f'"{answer.json()["version"]}"' for answer in answers)
 
 

@@ -104,7 +104,7 @@ async def test_the_application_itself_sends_no_body_to_head(database_url: str) -
     assert b"".join(message.get("body", b"") for message in sent[1:]) == b""
 
 
-async def test_head_without_a_token_is_401(people: People) -> None:
+async def test_head_without_a_token_gets_401(people: People) -> None:
     assert (await people.client.head("/api/me/tasks")).status_code == 401
 
 
@@ -147,7 +147,7 @@ async def test_a_hostile_request_id_is_replaced(people: People, hostile: str) ->
     assert response.headers["x-request-id"] != hostile
 
 
-async def test_a_problem_has_every_member_that_rfc_9457_names(people: People) -> None:
+async def test_a_problem_has_every_member_that_rfc_9457_names_and_the_request_id(people: People) -> None:
     problem = (await people.client.get("/api/me/tasks?x=1")).json()
 
     assert list(problem) == ["type", "title", "status", "detail", "instance", "request_id"]
@@ -158,7 +158,7 @@ async def test_a_problem_has_every_member_that_rfc_9457_names(people: People) ->
 @pytest.mark.parametrize(
     "headers", [{"authorization": "Basic x"}, {"authorization": "Bearer"}, {"authorization": "Bearer a.b.c"}]
 )
-async def test_a_token_that_is_not_accepted_is_reported_as_invalid(
+async def test_an_authorization_without_a_valid_token_gets_invalid_token(
     people: People, headers: dict[str, str]
 ) -> None:
     response = await people.client.get("/api/me/tasks", headers=headers)
@@ -224,7 +224,7 @@ async def test_a_preflight_of_another_origin_gets_no_permission(people: People) 
 
 
 @pytest.mark.parametrize("path", ["/api/me/tasks", "/nope", "/api/you/tasks"])
-async def test_every_response_and_every_error_can_be_read_by_an_allowed_origin(
+async def test_a_success_a_404_and_a_403_can_be_read_by_a_page_of_an_allowed_origin(
     people: People, path: str
 ) -> None:
     response = await people.one().ask("GET", path, headers={"origin": ORIGIN})

@@ -34,8 +34,8 @@ def key_header(key: str | None = None) -> dict[str, str]:
 
 def comparable(response: httpx.Response) -> tuple[Any, ...]:
     """Return a response without the headers that differ if it is sent again."""
-    own = ("x-request-id", "ratelimit", "idempotency-replayed")
-    headers = {name: value for name, value in response.headers.items() if name not in own}
+    differing = ("x-request-id", "ratelimit", "idempotency-replayed")
+    headers = {name: value for name, value in response.headers.items() if name not in differing}
     return response.status_code, headers, response.content
 
 
@@ -218,7 +218,7 @@ async def test_a_bare_key_and_the_same_key_in_quotes_are_equal(people: People, o
     assert comparable(again) == comparable(first)
 
 
-async def test_a_quoted_key_may_contain_escaped_characters(people: People) -> None:
+async def test_a_quoted_key_may_contain_escaped_characters_and_has_at_most_255(people: People) -> None:
     ann = people.one()
     for key in ('"a \\" b"', '"a \\\\ b"', f'"{"x" * 255}"'):
         first = await ann.ask("POST", json=TITLE, headers=key_header(key))
@@ -235,7 +235,7 @@ async def check_fifty_at_once(ann: Person) -> None:
     created = [answer for answer in answers if answer.status_code == 201]
     in_flight = [answer for answer in answers if answer.status_code == 409]
     assert len(created) + len(in_flight) == 50
-    assert {comparable(answer)[2] for answer in created} == {created[0].content}
+    assert {answer.content for answer in created} == {created[0].content}
     for refused in in_flight:
         assert refused.json()["type"] == "/problems/key-in-flight"
         assert refused.headers["retry-after"] == "1"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from litestar.openapi.spec import Operation, Parameter, RequestBody
 
-from app.api.backpressure import PERSON_UNREAD_MAX, LargeResponses
+from app.api.backpressure import PERSON_UNREAD_MAX, UNREAD_MAX, LargeResponses
 from app.api.middleware.response_headers import EXPOSED, PROBLEMS_PATH
 from app.api.openapi.builder import add_errors
 from app.api.openapi.error_responses import ERRORS
@@ -254,7 +254,7 @@ async def test_each_large_response_to_get_can_be_refused_and_the_document_says_s
 
         async with unread(large, ann.user_id):
             of_person = await ann.ask("GET", url)
-        async with unread(large, *(f"other {number}" for number in range(16))):
+        async with unread(large, *(f"other {number}" for number in range(UNREAD_MAX // PERSON_UNREAD_MAX))):
             of_process = await ann.ask("GET", url)
         after = await ann.ask("GET", url)
 
@@ -294,7 +294,7 @@ def test_each_description_of_the_410_of_changes_names_both_causes() -> None:
     assert [text for text in descriptions if "too old" not in text or "restored a backup" not in text] == []
 
 
-def test_every_reference_has_a_target() -> None:
+def test_every_reference_to_a_schema_has_a_target() -> None:
     text = json.dumps(DOCUMENT)
     named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
 
@@ -380,7 +380,7 @@ def test_the_document_has_the_limits_of_a_title() -> None:
 
 
 def test_no_member_of_a_body_or_a_response_has_a_default() -> None:
-    text = json.dumps({**DOCUMENT["components"]["schemas"], "Sort": None})  # Sort is of a parameter
+    text = json.dumps({**DOCUMENT["components"]["schemas"], "Sort": None})  # `Sort` describes a parameter
 
     assert '"default"' not in text  # a generated client would send the default and overwrite the stored value
 

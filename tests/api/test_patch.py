@@ -67,7 +67,9 @@ async def test_a_change_without_effect_keeps_the_version(people: People, patch: 
         (None, ""),
     ],
 )
-async def test_an_invalid_value_is_refused_with_its_place(people: People, patch: Any, pointer: str) -> None:
+async def test_an_invalid_patch_is_refused_with_the_place_of_the_error(
+    people: People, patch: Any, pointer: str
+) -> None:
     ann = people.one()
     task = await ann.create()
 

@@ -56,7 +56,7 @@ async def test_a_person_can_send_as_many_requests_as_the_policy_says_and_then_ge
     assert problem["request_id"] == refused.headers["x-request-id"]
 
 
-async def test_an_address_beyond_its_limit_is_429_before_its_token_is_verified(
+async def test_an_address_beyond_its_limit_gets_429_before_its_token_is_verified(
     people_with: PeopleWith,
 ) -> None:
     async with people_with(RATE_LIMIT_ADDRESS="3" + HOUR) as people:

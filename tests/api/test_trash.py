@@ -47,7 +47,7 @@ async def test_a_restored_task_has_all_its_old_fields_but_a_new_version(people: 
     assert (await ann.ask("GET")).json() == [restored]
 
 
-async def test_restoring_a_task_that_is_not_in_the_trash_gets_its_own_type_of_conflict(
+async def test_restoring_a_task_that_is_not_in_the_trash_gets_409_not_in_trash(
     people: People,
 ) -> None:
     ann = people.one()
@@ -72,7 +72,7 @@ async def test_a_permanently_deleted_task_cannot_be_restored(people: People, tra
     assert (await ann.ask("DELETE", f"{task['id']}?permanent=true")).status_code == 404
 
 
-async def test_the_trash_of_another_person_and_an_absent_task_get_the_same_404(people: People) -> None:
+async def test_a_task_in_the_trash_of_another_person_and_an_absent_task_get_404(people: People) -> None:
     ann, bob = people.one("ann"), people.one("bob")
     task = await ann.create()
     await ann.ask("DELETE", task["id"])
