@@ -116,7 +116,7 @@ def test_a_run_fails_only_if_one_of_its_log_lines_is_private(
             str(test),
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # to load them takes seconds
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # to load all plugins takes seconds
         capture_output=True,
         text=True,
         check=False,

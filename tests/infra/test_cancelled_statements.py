@@ -37,7 +37,7 @@ COUNT_ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = '
 
 @pytest.fixture(params=["directly", "through a pooler", "through a pooler that the URL does not name"])
 def address(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[DatabaseAddress]:
-    """The address of the database, or of a pooler before it. `COUNT_ACTIVE` counts the connections to it."""
+    """The address of the database, or of a pooler before it. Its connections have the name that `COUNT_ACTIVE` looks for."""
     url = f"{database_url}?application_name=cut"
     if request.param == "directly":
         yield DatabaseAddress.parse(url)

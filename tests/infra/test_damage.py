@@ -55,7 +55,7 @@ def headers() -> dict[str, str]:
 
 @pytest.fixture
 async def url(postgres: PostgresServer) -> str:
-    """A database for one test."""
+    """The URL of a database for one test."""
     return await migrated_database(postgres)
 
 
@@ -138,7 +138,7 @@ async def test_an_undefined_table_is_an_unexpected_error_if_the_schema_is_comple
         assert await database.trouble() is None
 
 
-# PostgreSQL then stores no row of an owner, and reports no error.
+# With this trigger PostgreSQL stores no row in `task_owners`, and reports no error.
 SWALLOW = """
 CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER swallow BEFORE INSERT ON task_owners FOR EACH ROW EXECUTE FUNCTION swallow();

@@ -53,7 +53,7 @@ async def test_a_connection_that_no_request_uses_is_closed_after_its_idle_time(d
     assert database.counts().idle == 0
 
 
-async def test_the_kernel_closes_an_idle_connection_within_a_minute_after_its_peer_disappeared(
+async def test_keepalive_is_on_and_its_times_add_up_to_at_most_a_minute(
     database: Database,
 ) -> None:
     connection = database._checkout.acquire_idle()

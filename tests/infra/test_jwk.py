@@ -15,7 +15,7 @@ RSA = SigningKey("rsa", "RS256").public
 IGNORED: dict[str, dict[str, Any]] = {
     "of an unknown kind": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "x"},
     "of an unknown curve": {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "x"},
-    "for agreeing on keys": {"kty": "OKP", "crv": "X25519", "x": ONE["x"], "kid": "x"},
+    "for key agreement": {"kty": "OKP", "crv": "X25519", "x": ONE["x"], "kid": "x"},
     "for encryption": ONE | {"use": "enc"},
     "not to verify": ONE | {"key_ops": ["sign"]},
     "with operations that are no list": ONE | {"key_ops": "verify"},

@@ -1,4 +1,4 @@
-"""The key set is in memory for each request, is fetched in the background, and stays while the issuer is down."""
+"""Requests find the key set in memory. It is fetched in the background, and stays while the issuer is down."""
 
 import asyncio
 import time
@@ -212,7 +212,7 @@ async def test_after_a_flood_a_new_key_is_accepted_after_the_time_in_retry_after
 
 
 @pytest.mark.parametrize("behaviour", ["500", "reset", "empty", "hang"])
-async def test_given_an_unreachable_issuer_then_a_known_key_is_accepted_and_an_unknown_one_is_unavailable(
+async def test_given_an_issuer_that_sends_no_keys_then_a_known_key_is_accepted_and_an_unknown_one_is_unavailable(
     behaviour: str,
 ) -> None:
     async with jwks_server(OLD.public) as server, fetched_from(server) as keys:

@@ -171,9 +171,7 @@ async def test_a_time_of_issue_is_optional() -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_header_that_requires_an_unsupported_feature_is_refused(
-    header: dict[str, Any], why: str
-) -> None:
+async def test_a_header_outside_the_rules_is_refused(header: dict[str, Any], why: str) -> None:
     assert why in await why_refused(sign_with_secret(**header))
 
 

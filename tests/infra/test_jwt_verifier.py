@@ -99,7 +99,7 @@ async def test_a_token_that_would_be_refused_anyway_causes_no_fetch(wrong: dict[
         assert server.requests == 1
 
 
-async def test_given_an_unreachable_issuer_then_a_token_of_an_unknown_key_raises_keys_unavailable() -> None:
+async def test_given_an_issuer_that_answers_500_then_an_unknown_key_raises_keys_unavailable() -> None:
     async with jwks_server(KEYS["EdDSA"].public) as server, fetched_from(server) as keys:
         server.behaviour = "500"
 
@@ -167,9 +167,10 @@ async def test_any_bytes_are_refused_signed_or_not(
             await verifier.verify(each)
 
 
-def test_an_issued_token_is_accepted() -> None:
+async def test_an_issued_token_is_accepted_and_lasts_as_long_as_requested() -> None:
     token = issue_token(TRUST, user_id="ann", lifetime=60, now=lambda: NOW + 0.9)
 
+    assert await JwtVerifier(TRUST, None, now=lambda: NOW).verify(token) == "ann"
     payload = jwt.decode(token, options={"verify_signature": False})
     assert payload == {"sub": "ann", "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 60}
 

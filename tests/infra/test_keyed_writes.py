@@ -1,8 +1,7 @@
 """Writes with an Idempotency-Key: the statement that does the work also stores the response, within exact limits.
 
-Each of these faults, put into `app.infra.statements.keyed_writes` on purpose, made a test fail: no limit of bytes;
-the revision incremented without `differs`; ON CONFLICT without its condition, or with DO NOTHING; COUNT_ANEW without
-the revision.
+Each of these faults, put into `app.infra.statements` on purpose, made a test fail: no limit of bytes; the revision
+incremented without `differs`; ON CONFLICT without its condition, or with DO NOTHING; COUNT_ANEW without the revision.
 """
 
 import asyncio

@@ -50,7 +50,7 @@ class RecordingSession:
 async def add_tasks(
     database: Database, owner: UserId, descriptions: Sequence[str], *, trashed: bool = False
 ) -> None:
-    """Add tasks, so that each of `SELECTIONS` selects some of them and not others."""
+    """Add tasks at different times: every second one is completed, and every third has no due date."""
     mine = NeonTaskRepository(database, owner=owner)
     for number, description in enumerate(descriptions):
         task = TaskFactory.build(
@@ -101,7 +101,7 @@ async def test_a_list_of_large_tasks_is_complete_and_no_page_has_more_than_1_mb(
     assert len(pages) < len(expected)
 
 
-async def test_a_small_page_is_read_once_and_a_too_large_one_again_with_fewer_tasks(
+async def test_a_small_page_is_read_once_and_a_page_that_is_too_large_more_than_once(
     database: Database, owners: dict[bool, UserId]
 ) -> None:
     ann = someone()

@@ -111,7 +111,7 @@ async def test_a_page_in_any_order_reads_its_own_rows_and_at_most_two_more(
 
 
 def test_the_statements_of_all_lists_are_built_from_few_templates() -> None:
-    filters = [kept for size in range(8) for kept in combinations(CONDITIONS, size)]
+    filters = [names for size in range(8) for names in combinations(CONDITIONS, size)]
     shapes = [
         Shape(order, descending, trashed, conditions, words, verbatim, after, undated and order == "due")
         for order in ORDERS
@@ -165,7 +165,7 @@ def test_the_longest_statement_is_short_enough_for_the_cache_of_the_driver() -> 
     assert len(longest.sql) < arguments["max_cacheable_statement_size"]
 
 
-async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_at_most_two_more_rows_too(
+async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_one_row_more(
     connection: Any,
 ) -> None:
     shape = Shape(order="due", descending=True, conditions=("completed",))

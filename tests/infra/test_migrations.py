@@ -43,7 +43,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespac
 """
 
 
-async def migrated(postgres: PostgresServer) -> DatabaseAddress:
+async def migrate_new_database(postgres: PostgresServer) -> DatabaseAddress:
     address = DatabaseAddress.parse(postgres.new_database())
     await upgrade(address)
     return address
@@ -67,20 +67,20 @@ def differences(connection: Connection) -> list[Any]:
 
 
 async def test_the_migrated_schema_equals_that_of_the_models(postgres: PostgresServer) -> None:
-    address = await migrated(postgres)
+    address = await migrate_new_database(postgres)
 
     assert await _connected(address, differences) == []
 
 
 async def test_a_difference_between_schema_and_models_is_detected(postgres: PostgresServer) -> None:
-    address = await migrated(postgres)
+    address = await migrate_new_database(postgres)
     postgres.query("ALTER TABLE tasks ADD extra text, ALTER description SET NOT NULL", address.database)
 
     assert len(await _connected(address, differences)) == 2
 
 
 async def test_every_table_with_an_owner_has_row_level_security(postgres: PostgresServer) -> None:
-    address = await migrated(postgres)
+    address = await migrate_new_database(postgres)
     connection = await asyncpg.connect(postgres.url_of(address.database))
     try:
         assert await connection.fetch(WITHOUT_ROW_LEVEL_SECURITY) == []
@@ -110,7 +110,7 @@ async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
            INSERT INTO alembic_version VALUES ('theirs'); CREATE SCHEMA other; CREATE TABLE other.tasks (x int)""",
         address.database,
     )
-    neighbour = await migrated(postgres)
+    neighbour = await migrate_new_database(postgres)
 
     await upgrade(address)
     await downgrade(address, to="base")
@@ -125,13 +125,13 @@ async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
 
 
 async def test_a_database_of_a_newer_version_has_no_pending_migrations(postgres: PostgresServer) -> None:
-    address = await migrated(postgres)
+    address = await migrate_new_database(postgres)
     postgres.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", address.database)
 
     assert await waiting(address) == []
 
 
-async def test_the_start_detects_pending_migrations_without_alembic(
+async def test_a_schema_is_current_only_if_the_newest_migration_is_applied_and_its_version_is_readable(
     postgres: PostgresServer,
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
@@ -153,7 +153,7 @@ async def test_the_start_detects_pending_migrations_without_alembic(
     assert not any((empty, older, ahead, hidden))
 
 
-async def test_two_concurrent_migrations_are_safe_in_one_database_and_in_two(
+async def test_concurrent_migrations_are_safe_in_one_database_and_in_two(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     urls = [postgres.new_database(), postgres.new_database()] * 3

@@ -47,7 +47,7 @@ REVOKE CREATE ON SCHEMA public FROM {APP};
 """
 
 
-async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_partition(
+async def test_on_a_partitioned_table_the_service_works_and_a_list_reads_only_the_owners_partition(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -72,7 +72,7 @@ async def test_on_a_partitioned_table_each_statement_reads_only_the_owners_parti
 
 
 def use_as_many_people(service: Service, ann: str) -> None:
-    """Send each kind of request as Ann and as twelve others, and check the responses."""
+    """Send reads and writes of tasks as Ann and as twelve others, and check the responses."""
     for person in (ann, *(someone() for _ in range(12))):
         with httpx.Client(base_url=service.url, headers=service.headers(person)) as client:
             task = client.post("/api/me/tasks", json={"title": "x"})

@@ -69,7 +69,7 @@ async def say_yes(connection):
 
 if sys.argv[3] == "prepare statements":  # as for a pooler that keeps them
     connector.tracks_prepared_statements = say_yes
-if sys.argv[3] == "detect no pooler":  # no error means that there is one
+if sys.argv[3] == "detect no pooler":  # no error is taken as the sign of a pooler
     database.means_pooler = pool.means_pooler = lambda error: False
 processes = []
 for _ in range(4):  # forks, because the imports take longer than the reads
@@ -449,7 +449,7 @@ async def test_given_named_statements_on_an_old_pooler_then_every_request_return
     ],
     ids=["password", "database"],
 )
-def test_a_wrong_database_behind_a_pooler_stops_the_start(
+def test_a_wrong_password_or_database_name_behind_a_pooler_stops_the_start(
     database_url: str, tmp_path: Path, right: str, wrong: str, message: str
 ) -> None:
     with pgbouncer(database_url, tmp_path) as pooler_url:

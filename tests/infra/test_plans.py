@@ -1,8 +1,9 @@
-"""The plan of each statement of the service, with many owners in the table.
+"""The plans of the statements for one task and for a page of the newest tasks, with many owners in the table.
 
 Each plan reads an index range of the owner, reads no more rows than it needs, and sorts nothing. Statements are explained as
 the service sends them: through the view, and so with row-level security. Both kinds of plan are tested.
-`test_list_plans.py` tests lists in other orders.
+`test_list_plans.py` tests other lists and the summary, `test_changes_plans.py` changes, and
+`test_plans_without_statistics.py` moves and batches.
 
 Each of these faults, put into the code on purpose, made a test fail: no index of an order in the migration; `ORDER
 BY title`; no `LIMIT`; no `user_id == OWNER` in `app.infra.statements.owner_scope`; a policy that allows every row.
@@ -159,7 +160,7 @@ async def test_each_statement_reads_only_an_index_range_of_its_owner(
 
 
 @pytest.mark.parametrize("operation", KEYED)
-async def test_a_statement_with_a_key_reads_one_row_of_each_table(
+async def test_a_write_with_a_key_is_one_statement_and_each_of_its_scans_reads_at_most_one_row(
     explaining: ExplainingSession, operation: str
 ) -> None:
     task = TaskFactory.build()

@@ -66,14 +66,14 @@ async def explaining_session(postgres: PostgresServer, seed: str) -> AsyncIterat
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
-async def test_a_move_among_20000_tasks_without_statistics_reads_a_few_rows(
+async def test_each_statement_of_a_move_among_20000_tasks_without_statistics_reads_at_most_three_rows(
     postgres: PostgresServer, seed: str
 ) -> None:
     async with explaining_session(postgres, seed) as explaining:
         await NeonTaskRepository(explaining, owner=UserId("ann")).move(FAR_MOVE, at=NOON)
 
     assert explaining.plans
-    # These are the moved task, the one beside it, and the neighbour of that one.
+    # The moved task, and the two tasks between which it is moved.
     assert max(plan.rows_read for plan in explaining.plans) <= 3
 
 

@@ -53,7 +53,7 @@ async def edit(person: Person, task_id: str) -> list[str]:
 
 
 async def still_valid(person: Person, known: list[tuple[str, str]]) -> list[object]:
-    """Return the tokens that do not get 410, and the entity tags that get 304."""
+    """Return the tokens that do not get 410, and the entity tags that do not get 200."""
     found: list[object] = []
     for token, etag in known:
         changes = await person.ask("GET", f"changes?since={token}")
@@ -76,7 +76,7 @@ def restore(postgres: PostgresServer, source: str, dump: Path) -> str:
     return target
 
 
-async def test_tokens_and_etags_from_before_a_restore_are_invalid_after_it(
+async def test_tokens_and_etags_from_before_a_restore_are_invalid_after_it_and_app_resync(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     source, dump = await migrated_database(postgres), tmp_path / "dump"

@@ -70,12 +70,12 @@ ABSENT_ID = str(a_task_id())
 
 
 def send(method: str, path: str = "", **arguments: Any) -> Send:
-    """Send a request; `{0}` in its path is the first task."""
+    """Return a function that sends a request; `{0}` in its path is the first task, `{trashed}` the one in the trash."""
     return lambda given: given.ann.ask(method, path.format(*given.ids, trashed=given.trashed), **arguments)
 
 
 def send_with_key(method: str, path: str = "", **arguments: Any) -> Send:
-    """Send a request with the key."""
+    """Return a function that sends a request with the key."""
     return lambda given: given.ann.ask(method, path.format(*given.ids), headers=given.key, **arguments)
 
 
@@ -191,8 +191,8 @@ async def proxy(
         return
     folder = tmp_path_factory.mktemp("pgbouncer")
     with (
-        pgbouncer(database_url, folder, program=newer(), settings=KEEPS_STATEMENTS) as through,
-        tcp_proxy(f"{through}?pgbouncer=true") as proxy,
+        pgbouncer(database_url, folder, program=newer(), settings=KEEPS_STATEMENTS) as pooler_url,
+        tcp_proxy(f"{pooler_url}?pgbouncer=true") as proxy,
     ):
         yield proxy
 

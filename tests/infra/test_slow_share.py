@@ -40,7 +40,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_as_many_run_as_the_share_has_and_the_next_one_runs_when_one_ends() -> None:
+async def test_as_many_statements_run_as_the_share_allows_and_the_next_one_runs_when_one_ends() -> None:
     share = SlowShare(2, UsedTime())
     statements = [Statement(share, someone()) for _ in range(3)]
     await settle()
@@ -53,7 +53,7 @@ async def test_as_many_run_as_the_share_has_and_the_next_one_runs_when_one_ends(
     assert len(share) == 0
 
 
-async def test_after_all_ended_as_many_may_run_as_before() -> None:
+async def test_after_all_statements_have_ended_as_many_may_run_as_before() -> None:
     share = SlowShare(1, UsedTime())
     for _ in range(3):
         statements = [Statement(share, someone()) for _ in range(3)]

@@ -77,7 +77,7 @@ async def test_a_server_without_tls_is_refused(postgres: PostgresServer) -> None
         await connect(address_of(postgres, "sslmode=require"))
 
 
-async def test_a_wrong_password_is_reported_at_once(postgres: PostgresServer) -> None:
+async def test_a_wrong_password_raises_the_error_of_postgresql(postgres: PostgresServer) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await connect(
             DatabaseAddress.parse(f"postgresql://taskward:wrong@127.0.0.1:{postgres.port}/taskward")

@@ -30,7 +30,7 @@ from tests.support.keyed import keyed
 
 pytestmark = pytest.mark.server
 
-OLD = DAYS + 1  # days: such a tombstone may be dropped
+OLD = DAYS + 1  # days: the age of a tombstone that may be dropped
 # For an owner ($1): as many tombstones as $2, of the age $3.
 TOMBSTONES = """
 INSERT INTO ended_tasks (user_id, revision, id, ended_at)
@@ -209,6 +209,7 @@ async def test_writes_with_an_idempotency_key_and_recomputed_tag_keys_reach_a_cl
     await catch_up(partial(read_page, mine, follower))
 
     async def new_version() -> tuple[list[str], int]:
+        """Let the client catch up. Return the ids that it received, and the version of `task` in its copy."""
         follower.received.clear()
         await catch_up(partial(read_page, mine, follower))
         return follower.received, follower.copy[str(task.id)]["version"]

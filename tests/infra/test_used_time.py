@@ -84,7 +84,7 @@ async def test_running_statements_and_used_seconds_delay_the_next_statement_up_t
 
 SLEEP = 0.1  # seconds
 SLOW = Statement("SELECT pg_sleep(0.1)", ())
-ENDLESS = Statement("SELECT pg_sleep(60)", (), budget=SLEEP)
+BEYOND_ITS_BUDGET = Statement("SELECT pg_sleep(60)", (), budget=SLEEP)
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ async def test_quick_statements_do_not_count(database: Database, monkeypatch: py
 
 
 @pytest.mark.server
-async def test_the_time_of_a_statement_that_is_cut_off_and_of_a_transaction_counts(
+async def test_the_time_of_a_cancelled_statement_and_of_a_transaction_counts(
     database: Database,
 ) -> None:
     with pytest.raises(SearchTooSlow):
-        await database.fetch(ENDLESS, {}, person=ANN)
+        await database.fetch(BEYOND_ITS_BUDGET, {}, person=ANN)
     async with database.transaction(person=BOB) as transaction:
         await transaction.fetch(SLOW, {})
 

@@ -146,14 +146,15 @@ async def test_in_a_full_process_a_stream_ends_for_a_person_with_two_fewer_strea
     hub: Hub,
 ) -> None:
     with ExitStack() as stack:
-        streams = fill(hub, stack, ANN, ANN, ANN, BOB, BOB)
+        cid = someone("cid")
+        streams = fill(hub, stack, ANN, ANN, ANN, BOB, BOB, cid)
 
         with pytest.raises(TooBusy):
             stack.enter_context(hub.open(BOB))
         assert not any(stream.crowded_out for stream in streams)
-        stack.enter_context(hub.open(someone()))
+        stack.enter_context(hub.open(cid))
 
-        assert [stream.crowded_out for stream in streams] == [False, False, True, False, False]
+        assert [stream.crowded_out for stream in streams] == [False, False, True, False, False, False]
 
 
 async def test_a_person_who_lost_a_stream_does_not_end_the_stream_of_another_person(hub: Hub) -> None:

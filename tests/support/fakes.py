@@ -62,7 +62,7 @@ class MemoryStore:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator["MemoryStore"]:
-        """Undo every change of the block if an error ends it. Yield a copy of the data as it was before the block."""
+        """Undo every change of the block if a `DomainError` ends it. Yield a copy of the data from before the block."""
         before = replace(self, **{name: dict(value) for name, value in vars(self).items()})
         try:
             yield before

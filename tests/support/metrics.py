@@ -26,7 +26,7 @@ def scraped(port: int) -> Samples:
 def total(samples: Samples, name: str, **labels: Any) -> float:
     """Return the sum of the samples of this name that have at least these labels."""
     wanted = {(label, str(value)) for label, value in labels.items()}
-    return sum(value for (found, labels), value in samples.items() if found == name and wanted <= labels)
+    return sum(value for (found, present), value in samples.items() if found == name and wanted <= present)
 
 
 def eventually(port: int, holds: Callable[[Samples], bool]) -> Samples:

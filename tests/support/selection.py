@@ -1,4 +1,4 @@
-"""Selects, sorts and counts tasks in plain Python. Tests compare the results of the SQL with these."""
+"""Selects, sorts and counts tasks in plain Python. Tests compare the results of the SQL with those of this module."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC

@@ -44,7 +44,7 @@ class SigningKey:
         return {**bare, "kid": self.key_id, "alg": self.algorithm}
 
     def sign(self, claims: dict[str, Any] = CLAIMS, *, algorithm: str | None = None, **header: Any) -> str:
-        """Sign a token. A header member that is None is left out."""
+        """Sign a token. A `kid` or `typ` that is None is left out of the header."""
         members = {"kid": self.key_id, "typ": None, **header}
         if members["kid"] is None:
             del members["kid"]

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 LAUNCHER = Path(__file__).parent / "chromium.sh"
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first one found is used. `chromium-headless-shell` has no window, menus or extensions, and uses two thirds of the CPU time."""
+"""The first one found is used. `chromium-headless-shell` has no window, menus or extensions, and uses two thirds of Chromium's CPU time."""
 OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""Runs docs/examples/nginx.conf under IPv6, in a network of its own: `unshare --map-root-user --net`.
+"""Runs docs/examples/nginx.conf under IPv6, in its own network namespace: `unshare --map-root-user --net`.
 
 One address sends as many unfinished requests as nginx allows at once (`CAP`). Then another address of the same /64
 network sends a request, and so does an address of another network. There is no service behind nginx, so nginx answers
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     try:
         with ExitStack() as stack:
             for _ in range(CAP):
-                stack.enter_context(connected(ONE)).sendall(UNFINISHED)
+                stack.enter_context(connect_from(ONE)).sendall(UNFINISHED)
             time.sleep(0.5)  # until nginx has read all of them
             statuses = {"same network": status_of(SAME_NETWORK), "other network": status_of(OTHER_NETWORK)}
     finally:
@@ -52,7 +52,7 @@ def main(folder: Path) -> None:
     sys.stdout.write(json.dumps(statuses))
 
 
-def connected(address: str) -> socket.socket:
+def connect_from(address: str) -> socket.socket:
     """Connect from an address, as soon as nginx listens and the kernel has the address's route.
 
     Linux adds the route of a new IPv6 address in the background, so the network is unreachable for a moment.
@@ -75,7 +75,7 @@ def connected(address: str) -> socket.socket:
 
 def status_of(address: str) -> int:
     """Send a request from an address, and return the status of its response."""
-    with connected(address) as client:
+    with connect_from(address) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return int(client.recv(12).split()[1])
 

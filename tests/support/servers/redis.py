@@ -50,7 +50,7 @@ class Store:
         os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        """Kill the store."""
+        """Send SIGKILL to the store, and wait until it has ended."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
