@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from http import HTTPStatus
 
 import pytest
 
@@ -14,8 +15,16 @@ async def test_fifty_one_parallel_toggles_of_an_open_task_each_count(people: Peo
     ann = people.one()
     task = await ann.create()
 
-    answers = await asyncio.gather(*(ann.ask("PATCH", f"{task['id']}/complete") for _ in range(51)))
+    async def toggle() -> bool:
+        while True:
+            response = await ann.ask("PATCH", f"{task['id']}/complete")
+            if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:  # which changes nothing, on a busy machine
+                break
+        assert response.status_code == HTTPStatus.OK, response.text
+        completed: bool = response.json()["completed"]
+        return completed
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert Counter(answer.json()["completed"] for answer in answers) == {True: 26, False: 25}
+    completed = await asyncio.gather(*(toggle() for _ in range(51)))
+
+    assert Counter(completed) == {True: 26, False: 25}
     assert (await ann.ask("GET", task["id"])).json()["completed"] is True
