@@ -1,18 +1,18 @@
-# Taskward. `make` alone lists what there is.
+# Taskward. `make` alone lists the commands.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
-export PYTHONDONTWRITEBYTECODE :=# else each process of the tests compiles all of them anew
-WORKERS ?= 5# more than processors: most tests wait for a server to start, or for a time limit to be over
+export PYTHONDONTWRITEBYTECODE :=# empty: Python caches bytecode, else each process of the tests compiles all modules anew
+WORKERS ?= 5# more than processors: most tests wait for a server to start, or for a time limit to pass
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder -n
-QUIET_FILES = $(shell grep -rl --include='test_*.py' 'mark\.quiet' tests)# to collect all others takes as long as these tests of `make unit`
+QUIET_FILES = $(shell grep -rl --include='test_*.py' 'mark\.quiet' tests)# not all files: to collect the others takes as long as to run these tests
 SERVER_FILES = $(shell grep -rlE --include='test_*.py' '^pytestmark = .*mark\.server' tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web run serve test faults drill screenshots unit pythons fuzz check fix migrate dist openapi bench bench-growth lock clean
 
-help: ## list what there is
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.complete web ## install everything, from the lock files
@@ -29,20 +29,20 @@ test: .venv/.complete web ## run every test, against real servers in temporary p
 	@echo "Tests that measure time, one after the other:" && $(BIN)/python -m pytest -m quiet $(QUIET_FILES)
 
 # FORM=short takes 6 minutes; FAULTS=killed,disk-full plays those only.
-faults: .venv/.complete web ## do every fault to a real service, and tell what came of each
+faults: .venv/.complete web ## cause each fault in a real service, and print a table of what happened
 	@$(BIN)/python -m tests.chaos $(FORM:%=--%)
 
 drill: .venv/.complete ## back up and restore between two clusters made here, and check counts and row-level security
 	@$(BIN)/python -m dev.drill
 
-screenshots: .venv/.complete web ## show the page in every state, narrow and wide, light and dark: docs/screenshots/
+screenshots: .venv/.complete web ## write pictures of the page in every state, narrow and wide, light and dark, to docs/screenshots/
 	@$(BIN)/python -m tests.support.screenshots
 
 unit: .venv/.complete ## run the tests that need no server
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) auto -m "not server and not quiet" $(SERVER_FILES:%=--ignore=%)
 	@$(BIN)/python -m pytest -q -m "quiet and not server" $(QUIET_FILES)
 
-pythons: .venv/.complete ## run those tests on each other Python from 3.11 on that this machine has
+pythons: .venv/.complete ## run the tests of `make unit` on each other Python from 3.11 on that this machine has
 	@$(BIN)/python -m dev.pythons
 
 fuzz: .venv/.complete ## search longer for inputs that break something: FUZZ=100 times as many as `make test` does
@@ -75,7 +75,7 @@ openapi: .venv/.complete ## write docs/openapi.json
 bench: .venv/.complete ## time the API beside its peers: ROUNDS=5 SCENES=list,create-keyed ALG=HS256 BEFORE=<commit> DISTANCE=5 POOLER=1
 	@$(BIN)/python -m benchmarks
 
-bench-growth: .venv/.complete ## time it with more and more tasks; MORE_TASKS=10000000 for ten million
+bench-growth: .venv/.complete ## time the API with more and more tasks; MORE_TASKS=10000000 for ten million
 	@$(BIN)/python -m benchmarks growth
 
 lock: .venv/.complete ## make the lock files anew
@@ -93,11 +93,11 @@ lock: .venv/.complete ## make the lock files anew
 	@if command -v npm >/dev/null; then for there in benchmarks/peers/hono tests/e2e/front_ends/next tests/e2e/front_ends/vite; \
 		do (cd $$there && npm install --silent --package-lock-only); done; fi
 
-clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` ends it)
+clean: ## remove what was installed or cached; the data in .state/ stays (`rm -r .state` deletes it)
 	@rm -rf .venv dist web/node_modules web/dist web/taskward-client/dist tests/e2e/front_ends/*/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv installs in seconds what hashed pip takes a quarter of a minute for; pip brings uv, by its hash.
+# uv installs in seconds, pip with hashes in a quarter of a minute. So pip installs only uv, by its hash.
 .venv/.complete: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Taskward needs Python 3.11 or newer as $(PYTHON): install it, or say PYTHON=..."; exit 1; }
