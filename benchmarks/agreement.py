@@ -25,7 +25,7 @@ class Disagreement(Exception):
 def collect_answers(url: str, ann: Owner, bob: Owner, forged: str, *, checks: bool) -> list[Any]:
     """Return a server's responses about the data set, in a form that can be compared.
 
-    `checks`: whether the server validates bodies.
+    `checks`: whether the server validates bodies. Ann and Bob are people of the data set.
 
     Raises:
         Disagreement: it accepts a request that it must refuse, or a write does not do what it should.

@@ -28,7 +28,7 @@ WARM_UP: Final = 1.0  # seconds
 SETTINGS: Final = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
-    "autovacuum": "off",  # the harness vacuums between rounds; nothing may vacuum during one
+    "autovacuum": "off",  # the harness vacuums between rounds, and nothing may vacuum during a round
     "checkpoint_timeout": "60min",
 }
 
@@ -49,7 +49,7 @@ class Bed:
     def make(cls, chosen: BenchSettings, stack: ExitStack) -> "Bed":
         """Install the servers, start PostgreSQL, and fill the data set."""
         STATE.mkdir(parents=True, exist_ok=True)
-        commands = _installed(chosen)
+        commands = _install_servers(chosen)
         postgres = stack.enter_context(_database_server())
         if postgres.process is None:
             raise CannotRun("PostgreSQL ended at once")
@@ -68,11 +68,7 @@ class Bed:
         return all_servers and all_scenes and (chosen.algorithm, chosen.tasks) == (whole.algorithm, TASKS)
 
     def refuse_without_wrk(self) -> None:
-        """Raise an error if wrk is not installed.
-
-        Raises:
-            CannotRun: wrk is not installed.
-        """
+        """Raise CannotRun if wrk is not installed."""
         if load.find_wrk() is None:
             raise CannotRun(
                 "wrk is not installed, so nothing is timed: install it (Debian: apt-get install wrk)"
@@ -135,7 +131,7 @@ def _database_server() -> Iterator[PostgresServer]:
         postgres.stop()
 
 
-def _installed(chosen: BenchSettings) -> dict[Server, list[str]]:
+def _install_servers(chosen: BenchSettings) -> dict[Server, list[str]]:
     """Install every server that can be installed. Print why a server was left out."""
     commands = {}
     for server in chosen.chosen_servers():

@@ -8,7 +8,7 @@ from benchmarks.report import Report
 from benchmarks.scenes import TITLES
 from benchmarks.servers import TASKWARD
 
-WIDTH: Final = 860
+WIDTH: Final = 860  # units of the SVG, as all lengths here
 LEFT: Final = 226  # where bars begin
 RIGHT: Final = 110  # room for a figure after the longest bar
 BAR: Final = 18

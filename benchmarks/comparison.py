@@ -21,16 +21,16 @@ def run(chosen: BenchSettings, stack: ExitStack) -> None:
     """Prepare, compare, measure, write."""
     print("Taskward beside its peers\n", flush=True)
     bed = Bed.make(chosen, stack)
-    compare(bed)
+    check_agreement(bed)
     bed.refuse_without_wrk()
-    measured, starts = rounds(bed)
+    measured, starts = measure_rounds(bed)
     report = Report(measured)
     extras = measure_extras(bed) if TASKWARD in bed.commands and not chosen.route else None
     print(*report.table(base=TASKWARD.title), *(extras.lines() if extras else ()), sep="\n")
     write(bed, report, starts, extras)
 
 
-def compare(bed: Bed) -> None:
+def check_agreement(bed: Bed) -> None:
     """Check that all servers give the same responses. Leave out a peer that does not start.
 
     Raises:
@@ -60,7 +60,7 @@ def compare(bed: Bed) -> None:
     asyncio.run(dataset.restore(bed.data))
 
 
-def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
+def measure_rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
     """Measure every scene on every server in every round, so that a slow moment of the machine affects all.
 
     Returns the figures, and the seconds from each start to the first answer, by the server's title.
@@ -82,7 +82,7 @@ def rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
 
 
 def scenes_of(server: Server, chosen: BenchSettings) -> list[str]:
-    """Return the scenes that a server can play: the peers have no Idempotency-Key and no changes."""
+    """Return the chosen scenes that a server can play: the peers have no Idempotency-Key and no changes."""
     return [scene for scene in chosen.scenes if scene not in OURS or server.plays(scene)]
 
 
@@ -105,9 +105,11 @@ def write(bed: Bed, report: Report, starts: dict[str, list[float]], extras: Extr
     if not route:
         results.FOLDER.joinpath("chart.svg").write_text(chart.draw(report, where))
     if bed.is_whole and (extras or route in readme.ROUTES):
-        readme.put(route or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page)
+        readme.replace_between_marks(
+            route or "bench", readme.comparison(report, extras, starts, bed.chosen, where), page
+        )
         if not route:
-            readme.put("figures", readme.figures(report, where))
+            readme.replace_between_marks("figures", readme.figures(report, where))
     else:
         print(
             "The tables stay: only a run of every server and scene, with HS256 and 1,000,000 tasks, replaces"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.distance import far
+from benchmarks.distance import delaying_proxy
 from benchmarks.servers import POOL
 from benchmarks.settings import BenchSettings
 from dev.steps import CannotRun
@@ -32,8 +32,8 @@ def database_route(url: str, chosen: BenchSettings, *, ours: bool) -> Iterator[s
             url = stack.enter_context(_pooler(url, chosen.pooler, ours=ours))
         if chosen.distance:
             port = urlsplit(url).port or 0
-            near = stack.enter_context(far(port, chosen.distance / 1000))
-            url = url.replace(f":{port}/", f":{near}/")
+            proxy_port = stack.enter_context(delaying_proxy(port, chosen.distance / 1000))
+            url = url.replace(f":{port}/", f":{proxy_port}/")
         yield url
 
 

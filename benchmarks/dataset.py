@@ -16,13 +16,14 @@ from dev.steps import progress
 TASKS_EACH: Final = 200
 SENDERS: Final = 50  # people who send requests: the same number in each data set
 CHUNK: Final = 50_000  # rows of one INSERT
-VERSION: Final = "3"  # must change when FILL gives other rows
+VERSION: Final = "3"  # of the data sets: must change when FILL gives other rows
 
 HEAVY: Final = {"heavy-100": 10_000, "heavy-10000": 100, "heavy-100000": 10}
 """Owners with longer lists in the heavy data set. 10: each tenth task of the data set is this owner's."""
 
 # All owners write in turn, so the rows of one person are far apart in the table, as in production. Times are
-# whole milliseconds, because JavaScript's Date has no finer times.
+# whole milliseconds, because JavaScript's Date has no finer times. Each task is 997 ms later than the one
+# before it, and the first is of November 2023 (1700000000000). 72057594037927935 is `position.HORIZON`.
 FILL: Final = """
 INSERT INTO tasks (user_id, id, title, description, completed, created_at, updated_at, completed_at,
                    priority, tags, tag_keys, position, title_key, title_words, description_words)

@@ -15,8 +15,8 @@ from dev.children import prepare
 
 
 @contextmanager
-def far(port: int, seconds: float) -> Iterator[int]:
-    """Start the proxy and yield its port. Its process is not part of any figure."""
+def delaying_proxy(port: int, seconds: float) -> Iterator[int]:
+    """Start the proxy and yield its port. The CPU of the proxy is not part of any figure."""
     command = [sys.executable, "-m", __name__, str(port), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=prepare()) as proxy:  # noqa: S603, PLW1509 - ours, no threads
         assert proxy.stdout is not None  # noqa: S101 - it is piped

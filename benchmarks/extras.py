@@ -29,7 +29,7 @@ STREAMS: Final = "idle streams"
 NEW_TOKENS: Final = 8_000  # more than the load can send in one second, so each is used once
 MANY: Final = 100_000  # requests during which memory should stay constant
 HALF: Final = MANY // 2
-SECONDS: Final = 2
+SECONDS: Final = 2  # of each load, except that of FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ def measure_extras(bed: Bed) -> Extras:
     """Measure Taskward's extra scenes, and the memory of a worker."""
     with ExitStack() as stack:
         issuers = {name: stack.enter_context(issuer_of(name)) for name in ALGORITHMS}
-        report = Report(_rounds(bed, issuers))
+        report = Report(_measure_rounds(bed, issuers))
         return Extras(report, _memory(bed, issuers["HS256"]))
 
 
-def _rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
+def _measure_rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
     hs256, eddsa = issuers.values()
-    plans = (
+    plans = (  # title of the variant, workers, issuer of tokens, scenes
         (hs256.algorithm, 1, hs256, (READ_ONE, FIRST, LIST)),
         (eddsa.algorithm, 1, eddsa, (READ_ONE, FIRST)),
         (TWO_WORKERS, 2, hs256, (LIST,)),

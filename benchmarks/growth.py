@@ -22,9 +22,9 @@ from benchmarks.servers import TASKWARD
 from benchmarks.settings import TASKS, BenchSettings
 from dev.steps import progress
 
-SMALL: Final = 10_000
-PAGE: Final = 50
-DEEP: Final = 1_000  # the number of a page, from 1
+SMALL: Final = 10_000  # tasks of the smallest table
+PAGE_SIZE: Final = 50  # tasks
+LATE_PAGE: Final = 1_000  # its number; the first page is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ def run(chosen: BenchSettings, stack: ExitStack) -> None:
     print("Taskward as it grows\n", flush=True)
     bed = Bed.make(replace(chosen, servers=(TASKWARD.name,), tasks=SMALL), stack)
     bed.refuse_without_wrk()
-    sizes = [*_sets(bed), *_owners(bed)]
-    report = Report(list(_rounds(bed, sizes)))
+    sizes = [*_sizes_of_tables(bed), *_sizes_of_lists(bed)]
+    report = Report(list(_measure_rounds(bed, sizes)))
     where = machine.describe_run(bed)
     table = readme.growth(report, {size.title: size.base for size in sizes}, where)
     print(f"\n{table}")
     results.write("growth.json", {**where, "settings": chosen.as_json(), **report.as_json()})
-    readme.put("growth", table, results.FOLDER / "README.md")
+    readme.replace_between_marks("growth", table, results.FOLDER / "README.md")
 
 
-def _sets(bed: Bed) -> Iterator[Size]:
+def _sizes_of_tables(bed: Bed) -> Iterator[Size]:
     """Yield the same people in larger and larger tables."""
     base = f"{SMALL:,} tasks in all"
     for tasks in sorted({SMALL, TASKS, bed.chosen.more_tasks} - {0}):
@@ -61,7 +61,7 @@ def _sets(bed: Bed) -> Iterator[Size]:
         yield Size(f"{tasks:,} tasks in all", base, data, scenes)
 
 
-def _owners(bed: Bed) -> Iterator[Size]:
+def _sizes_of_lists(bed: Bed) -> Iterator[Size]:
     """Yield people with longer and longer lists, and a late page of the longest list."""
     data = dataset.ensure(bed.postgres, TASKS, heavy=True)
     owners = asyncio.run(dataset.heavy_owners(data, bed.issuer.token))
@@ -71,18 +71,23 @@ def _owners(bed: Bed) -> Iterator[Size]:
             title, titles[0], data, {scene: requests_of(scene, [owner]) for scene in bed.chosen.scenes}
         )
     if "list" in bed.chosen.scenes:
-        yield Size(f"page {DEEP:,} of {titles[-1]}", titles[-1], data, {"list": [_deep(owners[-1])]})
+        yield Size(
+            f"page {LATE_PAGE:,} of {titles[-1]}",
+            titles[-1],
+            data,
+            {"list": [_request_of_late_page(owners[-1])]},
+        )
 
 
-def _deep(owner: Owner) -> Request:
-    """Return the request for page DEEP, as in the `Link` header of the page before it."""
-    above = Bookmark(TaskId(UUID(owner.task_ids[(DEEP - 1) * PAGE - 1])))
+def _request_of_late_page(owner: Owner) -> Request:
+    """Return the request for LATE_PAGE, as in the `Link` header of the page before it."""
+    above = Bookmark(TaskId(UUID(owner.task_ids[(LATE_PAGE - 1) * PAGE_SIZE - 1])))
     cursor = cursors.write(above, UserId(owner.user_id), NEWEST)
-    query = urlencode({"limit": PAGE, "cursor": cursor})
+    query = urlencode({"limit": PAGE_SIZE, "cursor": cursor})
     return Request("GET", f"{owner.path}?{query}", owner.token)
 
 
-def _rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
+def _measure_rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
     """Measure all sizes in every round."""
     turns = [(number, size) for number in range(bed.chosen.rounds) for size in sizes]
     for turn, (number, size) in enumerate(turns):

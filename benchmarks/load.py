@@ -23,7 +23,7 @@ class Load:
     requests: int
     seconds: float
     failed: int
-    p50: float  # microseconds
+    p50: float  # microseconds, as the next two
     p95: float
     p99: float
     cpu: float = 0.0  # seconds of wrk itself

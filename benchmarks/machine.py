@@ -27,7 +27,7 @@ def describe_run(bed: Bed) -> dict[str, Any]:
     """Return the time, the commit, the machine and the versions of a run."""
     return {
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit(),
+        "commit": current_commit(),
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -57,13 +57,13 @@ def in_words(where: dict[str, Any]) -> str:
     )
 
 
-def place() -> str:
-    """Return the machine in a few words."""
+def describe_machine() -> str:
+    """Return the cores, the processor, the memory and the Python of this machine, as a line."""
     memory = round(psutil.virtual_memory().total / 1e9)
     return f"{os.cpu_count()} cores ({_processor()}), {memory} GB, Python {platform.python_version()}"
 
 
-def commit() -> str:
+def current_commit() -> str:
     """Return the current commit, with a note if a file other than the results differs from it."""
     name = _output_of("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     ignored = (":!README.md", ":!benchmarks/README.md", ":!benchmarks/*.json", ":!benchmarks/*.svg")

@@ -32,7 +32,7 @@ class Figures:
     cpu: float  # microseconds of CPU of the server per request
     database_cpu: float  # microseconds of CPU of PostgreSQL per request
     client_cpu: float  # microseconds of CPU of wrk per request
-    p50: float  # milliseconds
+    p50: float  # milliseconds, as the next two
     p95: float
     p99: float
     memory: float  # MB of all processes of the server

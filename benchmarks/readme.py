@@ -29,7 +29,7 @@ ROUTES: Final = ("pooler", "distance-5")  # to the database, besides the direct 
 NOISE: Final = 1.02  # a ratio up to this counts as equal
 
 
-def put(mark: str, text: str, file: Path = README) -> None:
+def replace_between_marks(mark: str, text: str, file: Path = README) -> None:
     """Replace the text between the two marks of a file."""
     begin, end = f"<!-- {mark}: written by a run -->", f"<!-- /{mark} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -1,4 +1,4 @@
--- wrk sends the requests of a file in their order, and then begins again at the first one.
+-- wrk sends the requests of a file in their order, and then begins again at the first request.
 -- A line of the file has method, path, token, body, and "key" or nothing, separated by tabs.
 -- "key": each sending gets its own Idempotency-Key. All keys begin with the second argument, which differs for each run of wrk.
 

@@ -11,7 +11,7 @@ from app.domain.changes import ChangesToken
 from app.domain.identity import UserId
 
 FIRST_REVISION: Final = 1  # of each owner in the data set
-SAMPLE: Final = 1000  # requests of a scene, drawn by chance; the same one may come again
+SAMPLE: Final = 1000  # requests of a scene, drawn by chance; a request may be drawn twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _run(command: list[str], name: str) -> str:
     return done.stdout
 
 
-def before(commit: str) -> Server:
+def taskward_at(commit: str) -> Server:
     """Return Taskward as it was at a commit: its own files and its own packages, on the same database."""
 
     def install(folder: Path) -> list[str]:

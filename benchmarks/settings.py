@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from benchmarks.scenes import TITLES
-from benchmarks.servers import BEFORE, SERVERS, Server
-from benchmarks.servers import before as taskward_at
+from benchmarks.servers import BEFORE, SERVERS, Server, taskward_at
 from dev.steps import CannotRun
 
 ALGORITHMS: Final = ("HS256", "EdDSA")
 TASKS: Final = 1_000_000
-POOLERS: Final = ("", "1", "forgets")
+POOLERS: Final = ("", "1", "forgets")  # values of POOLER: see `BenchSettings.pooler`
 CLIENTS: Final = 16  # requests in progress at once
 FAR_CLIENTS: Final = 64  # the same, if the database is far away
 

@@ -17,7 +17,7 @@ import pytest
 from benchmarks import chart, load, readme
 from benchmarks.agreement import Disagreement, collect_answers
 from benchmarks.comparison import scenes_of
-from benchmarks.distance import far
+from benchmarks.distance import delaying_proxy
 from benchmarks.extras import idle_streams
 from benchmarks.load import LoadFailed
 from benchmarks.measuring import Figures, Measured
@@ -254,7 +254,7 @@ def test_the_commit_to_compare_with_is_measured_right_after_the_working_tree() -
 
 
 def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
-    with create_server(("127.0.0.1", 0)) as listener, far(listener.getsockname()[1], 0.1) as port:
+    with create_server(("127.0.0.1", 0)) as listener, delaying_proxy(listener.getsockname()[1], 0.1) as port:
         began = time.monotonic()
         with create_connection(("127.0.0.1", port)) as client:
             server, _ = listener.accept()
@@ -324,7 +324,7 @@ def test_the_readme_gets_its_table_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- bench: written by a run -->\nold\n<!-- /bench -->\nafter\n")
 
-    readme.put("bench", r"new \1", page)
+    readme.replace_between_marks("bench", r"new \1", page)
 
     assert page.read_text() == "before\n<!-- bench: written by a run -->\nnew \\1\n<!-- /bench -->\nafter\n"
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from benchmarks.machine import commit, place
+from benchmarks.machine import current_commit, describe_machine
 from tests.chaos import scenarios
 from tests.chaos.background import running_background
 from tests.chaos.clusters import Cluster, temporary_folder
@@ -46,7 +46,7 @@ def main() -> int:
         sys.stderr.write(f"no such fault: {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}\n")
         return 2
     form = "short" if chosen.short else "long"
-    where = f"{place()}; commit {commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
+    where = f"{describe_machine()}; commit {current_commit()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, {form} form"
     with temporary_folder() as folder, Cluster(folder) as cluster:
         results = [print_result(play(SCENARIOS[name], cluster, long=not chosen.short)) for name in names]
     say("\n" + aligned(results))
