@@ -63,7 +63,7 @@ const PROBLEM_TYPES = [
   "too-many-streams",
   "too-many-tasks",
   // This client's.
-  "not-understood", // a success that the API did not send, such as the sign-in page of a network
+  "not-understood", // a success that the API did not send, such as the page of a captive portal
   "offline", // no response arrived
   "other-user", // somebody else than the user of the screen is signed in: nothing was sent
   "sign-in-unavailable", // Better Auth failed, so there is no token
@@ -131,7 +131,7 @@ export class Problem extends Error {
 
   /** The same problem as a response of your own server. */
   toResponse(): Response {
-    const isError = this.status >= 400 && this.status < 600; // not the sign-in page of a network with 200
+    const isError = this.status >= 400 && this.status < 600; // not the page of a captive portal with 200
     const status = isError ? this.status : this.type === "timeout" ? 504 : 502;
     const headers = new Headers({ "content-type": "application/problem+json", "cache-control": "no-store" });
     if (this.retryAfter !== null) headers.set("retry-after", String(this.retryAfter));
@@ -325,7 +325,7 @@ interface Tokens {
 
 const ATTEMPTS = 4;
 const PAUSE = 500; // milliseconds before the second attempt; doubled each time
-const PAUSE_MAX = 10_000; // milliseconds; the call rejects instead of a longer pause
+const PAUSE_MAX = 10_000; // milliseconds; instead of a longer pause, the call rejects
 const IDEMPOTENT = ["GET", "PUT", "DELETE"]; // RFC 9110 §9.2.2
 const DIRECT = { redirect: "manual" } as RequestInit; // Cloudflare Workers have no "error"; React Native's types no `redirect`
 
@@ -407,14 +407,14 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
     for (let attempt = 1; ; attempt += 1) {
       const result = await sendAuthorized(user, { signal: options.signal, isWrite }, attemptWith).catch(
         (error: unknown) => {
-          if (isProblem(error) && (isAway(error) || isBusy(error))) return error;
+          if (isProblem(error) && (hasNoResponse(error) || isBusy(error))) return error;
           throw error;
         },
       );
       if (!isProblem(result) && (isSuccess(result) || isGone(method, result, attempt))) return result;
       const problem = isProblem(result) ? result : problemOf(result);
       const pause = (problem.retryAfter ?? 0) * 1000 || PAUSE * 2 ** (attempt - 1);
-      const isWorthIt = isUnknown(problem) ? !isConditional : isBusy(problem);
+      const isWorthIt = isOutcomeUnknown(problem) ? !isConditional : isBusy(problem);
       if (!isWorthIt || !isRepeatable || attempt === ATTEMPTS || pause > Math.min(PAUSE_MAX, left)) throw problem;
       left -= pause;
       await race(sleep(pause), options.signal);
@@ -441,7 +441,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   }
 
   /** Opens an event stream, which ends when the signal is aborted. */
-  async function openStream(user: string | null, since: string, signal: AbortSignal): Promise<Opened> {
+  async function openStream(user: string | null, since: string, signal: AbortSignal): Promise<StreamAnswer> {
     const url = `${base}/events${queryString({ since })}`;
     return sendAuthorized(user, { signal, isWrite: false }, async (token) => {
       const headers = new Headers({ accept: EVENT_STREAM, authorization: `Bearer ${token}` });
@@ -541,7 +541,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
       read("POST", "/batch", { body: { operations }, key: newKey(), signal }),
 
     /** What changed since a token, in the order of the changes; without one all tasks. A 410 is `isCopyTooOld`. */
-    changes: (since?: string | null, options?: ChangesOptions): Changes => new ReadChanges(feed, since, options),
+    changes: (since?: string | null, options?: ChangesOptions): Changes => new ChangesReader(feed, since, options),
 
     /**
      * Passes on each change as it happens, here or elsewhere, until the signal is aborted. Rejects like any call if
@@ -580,7 +580,7 @@ function isGone(method: string, { status }: Answer, attempt: number): boolean {
   return method === "DELETE" && attempt > 1 && status === 404;
 }
 
-const isAway = (problem: Problem): boolean => problem.status === 0;
+const hasNoResponse = (problem: Problem): boolean => problem.status === 0;
 
 /** Whether waiting helps: too many requests, a server that is down, or another request with this key is running. */
 function isBusy({ status, retryAfter }: Problem): boolean {
@@ -588,8 +588,8 @@ function isBusy({ status, retryAfter }: Problem): boolean {
 }
 
 /** Whether a write may or may not have been done. */
-function isUnknown(problem: Problem): boolean {
-  return isAway(problem) || problem.type === "outcome-unknown";
+function isOutcomeUnknown(problem: Problem): boolean {
+  return hasNoResponse(problem) || problem.type === "outcome-unknown";
 }
 
 function queryString(query: Record<string, unknown> = {}): string {
@@ -610,7 +610,7 @@ function nextOf({ headers }: Answer): string | null {
 // --------------------------------------------------------------------------------------------------------- live changes
 
 export interface ChangesOptions extends CallOptions {
-  /** The most changes of one page: 200 at most. */
+  /** How many changes a page has at most. 200 is the default and the maximum. */
   readonly limit?: number | undefined;
 }
 
@@ -621,7 +621,7 @@ interface ByteStream {
   getReader(): { read(): Promise<{ done: boolean; value?: unknown }>; cancel(): Promise<void> };
 }
 
-interface Opened extends Answer {
+interface StreamAnswer extends Answer {
   readonly body: ByteStream | null;
   /** Called if the stream ended because its token expired. The token is not used again. */
   readonly refuse: () => void;
@@ -648,7 +648,7 @@ const HIDDEN = 60_000; // milliseconds for which a hidden page keeps its stream
 const RETRY = 1_000; // milliseconds before the first new attempt; doubled each time; the server may set another
 const RETRY_MAX = 30_000; // milliseconds
 
-class ReadChanges implements Changes {
+class ChangesReader implements Changes {
   since: string | null;
   readonly #feed: Feed;
   readonly #options: ChangesOptions;
@@ -712,7 +712,7 @@ class Live {
     const { signal } = this.#options;
     for (;;) {
       throwIfAborted(signal);
-      await shown(signal);
+      await waitUntilShown(signal);
       await whileShown(signal, (until) => this.#share(until));
     }
   }
@@ -732,15 +732,15 @@ class Live {
     try {
       return await new Promise<never>((_, reject) => {
         let isLeading = false;
-        const hear = ({ data }: { data: Shared }) => {
+        const receive = ({ data }: { data: Shared }) => {
           if (isLeading && "isNew" in data) {
             if (this.#at !== null) channel.postMessage({ at: this.#at });
             if (this.#isLive !== null) channel.postMessage({ isLive: this.#isLive });
           }
           if (!isLeading && "isLive" in data) this.#report(data.isLive);
-          if (!isLeading && "at" in data) this.#hear(data, signal).catch(reject);
+          if (!isLeading && "at" in data) this.#receive(data, signal).catch(reject);
         };
-        channel.addEventListener("message", hear);
+        channel.addEventListener("message", receive);
         channel.postMessage({ isNew: true });
         const lead = () => {
           isLeading = true;
@@ -758,7 +758,7 @@ class Live {
   async #loadCopy(signal: AbortSignal): Promise<void> {
     const { onAll } = this.#options;
     if (this.#at !== null || !onAll) return;
-    const changes = new ReadChanges(this.#feed, null, { signal });
+    const changes = new ChangesReader(this.#feed, null, { signal });
     await this.#persist(signal, async () => {
       const tasks: Task[] = [];
       changes.since = null;
@@ -773,12 +773,13 @@ class Live {
     if (at !== null) callHandler(() => this.#options.onSince?.(at));
   }
 
-  #take({ changes, next }: { readonly changes: Change[]; readonly next: string }): void {
+  /** Passes changes on, and then the token after them. */
+  #passOn({ changes, next }: { readonly changes: Change[]; readonly next: string }): void {
     for (const change of changes) callHandler(() => this.#onChange(change));
     this.#setToken(next);
   }
 
-  /** Calls the handler if this is new. */
+  /** Calls `onLive` if the state has changed. */
   #report(isLive: boolean): void {
     if (this.#isLive === isLive) return;
     this.#isLive = isLive;
@@ -796,11 +797,11 @@ class Live {
     this.#setToken(at);
   }
 
-  /** Takes a message of the page that has the stream. */
-  async #hear({ at, from, changes }: Step, signal: AbortSignal): Promise<void> {
+  /** Handles a message of the page that has the stream. */
+  async #receive({ at, from, changes }: Step, signal: AbortSignal): Promise<void> {
     if (this.#isReading) this.#isBehind = true;
     else if (this.#at === null) this.#begin(at);
-    else if (this.#at === from && changes) this.#take({ changes, next: at });
+    else if (this.#at === from && changes) this.#passOn({ changes, next: at });
     else if (this.#at !== at) await this.#catchUp(signal);
   }
 
@@ -812,7 +813,7 @@ class Live {
         do {
           this.#isBehind = false;
           page = await this.#feed.read(this.#at, { signal });
-          this.#take(page);
+          this.#passOn(page);
         } while (page.more || this.#isBehind);
       });
     } finally {
@@ -839,7 +840,7 @@ class Live {
     for (; ; pace.failures += 1) {
       let problem: unknown = null;
       try {
-        await endable(signal, (until) => this.#follow(until, pace));
+        await runEndable(signal, (until) => this.#follow(until, pace));
       } catch (error) {
         throwIfAborted(signal);
         if (isCopyTooOld(error)) await this.#discardCopy(signal);
@@ -863,7 +864,7 @@ class Live {
       } else if (name === "changes" && this.#at !== null) {
         const { changes, next } = data as unknown as ChangesPage;
         const from = this.#at;
-        this.#take({ changes, next });
+        this.#passOn({ changes, next });
         this.#channel?.postMessage({ at: next, from, changes });
       } else if (name === "live") this.#reportToAll(data["live"] === true);
       else if (name === "resync") await this.#discardCopy(signal);
@@ -879,11 +880,12 @@ class Live {
 
   /** Waits before the next attempt. Throws the error instead if another attempt cannot help. */
   async #waitToRetry(error: unknown, { failures, retry }: Pace, signal: AbortSignal): Promise<void> {
-    if (error !== null && !(isProblem(error) && (isAway(error) || isBusy(error) || error.status >= 500))) throw error;
+    const mayRetry = isProblem(error) && (hasNoResponse(error) || isBusy(error) || error.status >= 500);
+    if (error !== null && !mayRetry) throw error;
     const floor = isProblem(error) ? (error.retryAfter ?? 0) * 1000 : 0;
     const delay = Math.min((retry ?? RETRY) * 2 ** failures, RETRY_MAX) * (0.75 + Math.random() / 2);
     const wait = Math.max(delay, floor * (1 + Math.random() / 4));
-    const online = happening(globals as unknown as Partial<Listening>, "online", () => true);
+    const online = nextEvent(globals as unknown as Partial<Listening>, "online", () => true);
     await Promise.race([race(this.#feed.sleep(wait), signal), online.promise]).finally(online.end);
     throwIfAborted(signal);
   }
@@ -933,8 +935,8 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
   }
 }
 
-/** Waits for an event of a target at which a condition holds. Without a target it waits forever. */
-function happening(target: Partial<Listening> | undefined, type: string, condition: () => boolean) {
+/** Returns a promise of the next event at which a condition holds, and a function that stops waiting. Without a target there is none. */
+function nextEvent(target: Partial<Listening> | undefined, type: string, condition: () => boolean) {
   let end = (): void => undefined;
   const promise = new Promise<void>((resolve) => {
     const listener = () => condition() && resolve();
@@ -947,9 +949,9 @@ function happening(target: Partial<Listening> | undefined, type: string, conditi
 const isShown = (): boolean => globals.document?.visibilityState !== "hidden";
 
 /** Waits until the page is shown. */
-async function shown(signal?: AbortSignal): Promise<void> {
+async function waitUntilShown(signal?: AbortSignal): Promise<void> {
   if (isShown()) return;
-  const { promise, end } = happening(globals.document, "visibilitychange", isShown);
+  const { promise, end } = nextEvent(globals.document, "visibilitychange", isShown);
   await race(promise, signal).finally(end);
 }
 
@@ -961,7 +963,7 @@ async function whileShown(
   const { document } = globals;
   let timer: ReturnType<typeof setTimeout> | null = null;
   const clear = () => timer !== null && clearTimeout(timer);
-  await endable(signal, async (until, end) => {
+  await runEndable(signal, async (until, end) => {
     const updateTimer = () => {
       clear();
       timer = isShown() ? null : setTimeout(end, HIDDEN);
@@ -979,8 +981,8 @@ async function whileShown(
   });
 }
 
-/** Runs the work with a new signal. It is aborted with the given signal, by `end`, or when the work is done. */
-async function endable<T>(
+/** Runs the work with a new signal, which is aborted with the given signal, by `end`, or when the work is done. */
+async function runEndable<T>(
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal, end: () => void) => Promise<T>,
 ): Promise<T> {
@@ -996,7 +998,7 @@ async function endable<T>(
   }
 }
 
-// -------------------------------------------------------------------------------------------------- pages: who is here
+// --------------------------------------------------------------------------------------------- pages: who is signed in
 
 /**
  * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. The calls pass on an
@@ -1050,7 +1052,7 @@ export interface Session {
 
 const TIMEOUT = 30_000; // milliseconds
 const TOKEN_TIMEOUT = 10_000; // milliseconds for one token
-const EARLY = 30_000; // a token is renewed so many milliseconds before it expires, or after half its lifetime
+const EARLY = 30_000; // milliseconds before it expires, or half its lifetime if that is shorter: then a token is renewed
 const SIGN_OUT = 1_000; // milliseconds within which a page learns that its own sign-out ended the session
 const ANNOUNCEMENT = 11; // milliseconds; Better Auth announces a sign-in or sign-out 10 ms after its promise resolves
 
@@ -1319,7 +1321,7 @@ class PageSession implements Session, Tokens {
       this.#isOther = false;
       if (wasOut) callHandler(() => this.#options.onSignedIn?.());
     } else if (!this.#isOther) {
-      this.#isOther = true; // first, since the handler may call `cleared()`
+      this.#isOther = true; // before the handler, which may call `cleared()`
       if (callHandler(this.#options.onOtherUser ?? (() => globals.location?.reload?.()))) this.#isOther = false;
     }
   }
@@ -1502,7 +1504,7 @@ export interface ServerOptions {
 const UNCACHED = { cache: "no-store" } as RequestInit; // Next.js caches responses; types without a DOM know no `cache`
 const SERVER_TIMEOUT = 10_000; // milliseconds; a visitor waits for it
 
-/** Makes the API on a server, for the sender of one request. The next request may be another person's: make another. */
+/** Makes the API on a server, for the sender of one request. Make another API for each request: it may be another person's. */
 export function apiFor(request: { readonly headers: Headers } | Headers, options: ServerOptions): Api {
   const { auth, baseUrl, timeout = SERVER_TIMEOUT, fetch } = options;
   const headers = "headers" in request ? request.headers : request;
@@ -1566,7 +1568,7 @@ async function tokenAt(
 
 // --------------------------------------------------------------------------------------------------------------- time
 
-const now = (): number => globals.performance.now(); // monotonic
+const now = (): number => globals.performance.now(); // milliseconds, monotonic
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -1591,7 +1593,7 @@ function callHandler(handler: () => void): { readonly error: unknown } | null {
   }
 }
 
-/** Rejects after so many milliseconds, or when the signal aborts, even if the work does not react to its signal. */
+/** Runs the work. Rejects after so many milliseconds, or when the signal aborts, even if the work ignores its signal. */
 function withTimeout<T>(
   milliseconds: number,
   signal: AbortSignal | undefined,

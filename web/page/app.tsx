@@ -8,7 +8,8 @@ import { SessionOver } from "./session-over";
 import { SignIn } from "./sign-in";
 import { Tasks } from "./tasks";
 
-type Here = { readonly person: Person | null } | "loading" | "unreachable";
+/** Who is signed in, as far as the page knows. */
+type SignedIn = { readonly person: Person | null } | "loading" | "unreachable";
 
 interface Props {
   readonly apiUrl: string;
@@ -16,7 +17,7 @@ interface Props {
 }
 
 export function App({ apiUrl, verifiesEmail }: Props) {
-  const [here, setHere] = useState<Here>("loading");
+  const [signedIn, setSignedIn] = useState<SignedIn>("loading");
   const [isOver, setOver] = useState(false);
   const [hasJustSignedIn, setJustSignedIn] = useState(false); // with the form of this page, since it was loaded
 
@@ -24,13 +25,14 @@ export function App({ apiUrl, verifiesEmail }: Props) {
     /** Reads who is signed in. If that fails, the page still shows the same person and all that they typed. */
     async function readSession(): Promise<void> {
       const person = await currentPerson().catch(() => undefined);
-      setHere((now) => (person !== undefined ? { person } : isPerson(now) ? now : "unreachable"));
+      if (person !== undefined) setSignedIn({ person });
+      else setSignedIn((now) => (hasPerson(now) ? now : "unreachable"));
     }
-    /** Shows the form to sign in, and forgets the person who was here. */
+    /** Shows the form to sign in, and forgets the person who was signed in. */
     function leave(): void {
       setOver(false);
       setJustSignedIn(false);
-      setHere({ person: null });
+      setSignedIn({ person: null });
       session.cleared();
     }
     const { api, session } = createTaskward({
@@ -57,14 +59,14 @@ export function App({ apiUrl, verifiesEmail }: Props) {
     void readSession();
   }, [readSession]);
 
-  const isSignedOut = here !== "loading" && here !== "unreachable" && here.person === null;
+  const isSignedOut = signedIn !== "loading" && signedIn !== "unreachable" && signedIn.person === null;
   useEffect(() => {
     if (!isSignedOut) return undefined;
     return authClient.useSession.listen(({ data }) => void (data && readSession())); // also a sign-in in another tab
   }, [isSignedOut, readSession]);
 
-  if (here === "loading") return <Loading />;
-  if (here === "unreachable")
+  if (signedIn === "loading") return <Loading />;
+  if (signedIn === "unreachable")
     return (
       <main className="card">
         <h1>Taskward</h1>
@@ -74,7 +76,7 @@ export function App({ apiUrl, verifiesEmail }: Props) {
         </button>
       </main>
     );
-  if (!here.person) {
+  if (!signedIn.person) {
     const enter = () => {
       setJustSignedIn(true);
       return readSession();
@@ -84,18 +86,18 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   return (
     <>
       <Tasks
-        key={here.person.id}
+        key={signedIn.person.id}
         api={api}
-        person={here.person}
+        person={signedIn.person}
         hasJustSignedIn={hasJustSignedIn}
         onSignOut={async () => {
           await signOut();
           leave();
         }}
       />
-      {isOver && <SessionOver person={here.person} onDone={() => setOver(false)} onLeave={leave} />}
+      {isOver && <SessionOver person={signedIn.person} onDone={() => setOver(false)} onLeave={leave} />}
     </>
   );
 }
 
-const isPerson = (here: Here): boolean => typeof here === "object" && here.person !== null;
+const hasPerson = (signedIn: SignedIn): boolean => typeof signedIn === "object" && signedIn.person !== null;

@@ -23,10 +23,11 @@ export function compare(a: Task, b: Task, sort: ListQuery["sort"] = "-created"):
   const descending = sort.startsWith("-");
   const by = sort.replace("-", "");
   if (by === "due" && (a.due === null) !== (b.due === null)) return a.due === null ? 1 : -1; // no due date: last, also in descending order
-  const [first, second] = [key(a, by), key(b, by)];
-  const order = first < second ? -1 : first > second ? 1 : a.id < b.id ? -1 : Number(a.id > b.id);
+  const order = orderOf(key(a, by), key(b, by)) || orderOf(a.id, b.id);
   return descending ? -order : order;
 }
+
+const orderOf = (a: string | number, b: string | number): number => (a < b ? -1 : Number(a > b));
 
 /**
  * Returns a list with a task in its place, or without the task if the list does not show it. `hasMore`: the server has

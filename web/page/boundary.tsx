@@ -1,4 +1,4 @@
-/** Replaces a part of the page that threw by a message, with what the person had written there. */
+/** Shows a message in place of a part of the page that threw, with what the person had written there. */
 
 import { Component, type ReactNode, useState } from "react";
 

@@ -70,8 +70,8 @@ function dueOf(day: string, time: string): string | null {
 function dayAndTime(due: string | null): [day: string, time: string] {
   if (due === null || !due.includes("T")) return [due ?? "", ""];
   const at = new Date(due);
-  const two = (part: number) => String(part).padStart(2, "0");
-  const day = `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  const seconds = at.getSeconds() ? `:${two(at.getSeconds())}` : "";
-  return [day, `${two(at.getHours())}:${two(at.getMinutes())}${seconds}`];
+  const digits = (part: number, count = 2) => String(part).padStart(count, "0");
+  const day = `${digits(at.getFullYear(), 4)}-${digits(at.getMonth() + 1)}-${digits(at.getDate())}`;
+  const seconds = at.getSeconds() ? `:${digits(at.getSeconds())}` : "";
+  return [day, `${digits(at.getHours())}:${digits(at.getMinutes())}${seconds}`];
 }

@@ -4,14 +4,14 @@ import { type RefObject, useLayoutEffect, useRef } from "react";
 
 const FOCUSABLE = ".title:is(button), .actions button"; // the elements of a row that can have the focus; the first one gets it
 
-/** Focuses the row of a task in the next frame, when it is on the screen, unless something else has the focus then. */
+/** Focuses the row of a task in the next frame, when the row is on the screen, if nothing else has the focus by then. */
 export function focusRowInNextFrame(id: string): void {
   requestAnimationFrame(() => {
     if (document.activeElement === document.body) focusRow(id);
   });
 }
 
-/** Focuses the row of a task that is on the screen. Returns whether it is. */
+/** Focuses the row of a task if it is on the screen. Returns whether it is. */
 export const focusRow = (id: string): boolean => focusIn(document.getElementById(`task-${id}`));
 
 /** Returns whether a person writes in an element, so that Ctrl+Z is for their text. */

@@ -14,7 +14,7 @@ interface Props {
 
 export function SessionOver({ person, onDone, onLeave }: Props) {
   const dialog = useModal();
-  const [wrong, setWrong] = useState("");
+  const [error, setError] = useState("");
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -22,8 +22,8 @@ export function SessionOver({ person, onDone, onLeave }: Props) {
     try {
       await signIn({ email: person.email, password });
       onDone();
-    } catch (error) {
-      setWrong(isProblem(error) ? error.detail : "That did not work: try again.");
+    } catch (reason) {
+      setError(isProblem(reason) ? reason.detail : "That did not work: try again.");
     }
   }
 
@@ -37,7 +37,7 @@ export function SessionOver({ person, onDone, onLeave }: Props) {
         </p>
         <Field label="Password" name="password" type="password" autoComplete="current-password" />
         <p className="wrong" role="alert">
-          {wrong}
+          {error}
         </p>
         <div className="buttons">
           <button type="submit" className="primary">

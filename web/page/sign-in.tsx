@@ -12,17 +12,17 @@ interface Props {
 
 type FieldName = "name" | "email" | "password";
 
-interface Wrong {
+interface Fault {
   readonly text: string; // empty if nothing is wrong
   readonly field?: FieldName; // absent if the text is not about one field
 }
 
-const NOTHING: Wrong = { text: "" };
-const NO_EMAIL: Wrong = { field: "email", text: "Write your e-mail address, like ann@example.com." };
+const NO_FAULT: Fault = { text: "" };
+const NO_EMAIL: Fault = { field: "email", text: "Write your e-mail address, like ann@example.com." };
 
 export function SignIn({ verifiesEmail, onDone }: Props) {
   const [isNew, setNew] = useState(false);
-  const [wrong, setWrong] = useState<Wrong>(NOTHING);
+  const [shownFault, setShownFault] = useState(NO_FAULT);
   const [isBusy, setBusy] = useState(false);
   const [mailedTo, setMailedTo] = useState("");
   const form = useRef<HTMLFormElement>(null);
@@ -37,7 +37,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
 
   function show(isNewAccount: boolean) {
     setNew(isNewAccount);
-    setWrong(NOTHING);
+    setShownFault(NO_FAULT);
     setMailedTo("");
     setBusy(false);
   }
@@ -49,7 +49,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
     const text = (name: string) => String(values.get(name) ?? "").trim();
     const credentials = { email: text("email"), password: String(values.get("password") ?? "") };
     const fault = isNew ? faultOfSignUp(text("name"), credentials) : faultOfSignIn(credentials);
-    setWrong(fault);
+    setShownFault(fault);
     if (fault.text) {
       event.currentTarget.querySelector<HTMLElement>(`[name="${fault.field}"]`)?.focus();
       return;
@@ -61,7 +61,7 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
       await onDone();
     } catch (error) {
       if (verifiesEmail && isProblem(error) && error.status === 403) return setMailedTo(credentials.email);
-      setWrong({ text: isProblem(error) ? error.detail : "That did not work: try again." });
+      setShownFault({ text: isProblem(error) ? error.detail : "That did not work: try again." });
       setBusy(false);
     }
   }
@@ -79,25 +79,27 @@ export function SignIn({ verifiesEmail, onDone }: Props) {
         </button>
       </main>
     );
-  const wrongBy = (name: FieldName) => (wrong.field === name ? { wrongBy: messageId } : {});
-  const making = verifiesEmail ? "Make an account: a minute, and one mail." : "Make an account: a minute, and no mail.";
+  const errorOf = (name: FieldName) => (shownFault.field === name ? { errorId: messageId } : {});
+  const invitation = verifiesEmail
+    ? "Make an account: a minute, and one mail."
+    : "Make an account: a minute, and no mail.";
   return (
     <main className="card">
       <h1>Taskward</h1>
-      <p className="lead">{isNew ? making : "Sign in to your tasks."}</p>
+      <p className="lead">{isNew ? invitation : "Sign in to your tasks."}</p>
       <form ref={form} onSubmit={(event) => void submit(event)} noValidate>
-        {isNew && <Field label="Name" name="name" autoComplete="name" {...wrongBy("name")} />}
-        <Field label="E-mail" name="email" type="email" autoComplete="email" {...wrongBy("email")} />
+        {isNew && <Field label="Name" name="name" autoComplete="name" {...errorOf("name")} />}
+        <Field label="E-mail" name="email" type="email" autoComplete="email" {...errorOf("email")} />
         <Field
           label="Password"
           name="password"
           type="password"
           autoComplete={isNew ? "new-password" : "current-password"}
           {...(isNew && { hint: "At least eight characters" })}
-          {...wrongBy("password")}
+          {...errorOf("password")}
         />
         <p className="wrong" role="alert" id={messageId}>
-          {wrong.text}
+          {shownFault.text}
         </p>
         <button type="submit" className="primary" aria-disabled={isBusy}>
           {isNew ? "Sign up" : "Sign in"}
@@ -119,10 +121,10 @@ interface FieldProps {
   readonly type?: string;
   readonly autoComplete: string;
   readonly hint?: string;
-  readonly wrongBy?: string; // the id of the message about what is wrong with it
+  readonly errorId?: string; // the id of the element with the error of this field, if it has one
 }
 
-export function Field({ label, name, type = "text", autoComplete, hint, wrongBy }: FieldProps) {
+export function Field({ label, name, type = "text", autoComplete, hint, errorId }: FieldProps) {
   return (
     <label className="field">
       <span>
@@ -134,24 +136,24 @@ export function Field({ label, name, type = "text", autoComplete, hint, wrongBy 
         type={type}
         autoComplete={autoComplete}
         required
-        aria-invalid={wrongBy !== undefined}
-        aria-describedby={wrongBy}
+        aria-invalid={errorId !== undefined}
+        aria-describedby={errorId}
       />
     </label>
   );
 }
 
-function faultOfSignUp(name: string, { email, password }: Credentials): Wrong {
+function faultOfSignUp(name: string, { email, password }: Credentials): Fault {
   if (!name) return { field: "name", text: "Say what you are called." };
   if (!isEmail(email)) return NO_EMAIL;
   return password.length >= 8
-    ? NOTHING
+    ? NO_FAULT
     : { field: "password", text: "Choose a password of at least eight characters." };
 }
 
-function faultOfSignIn({ email, password }: Credentials): Wrong {
+function faultOfSignIn({ email, password }: Credentials): Fault {
   if (!isEmail(email)) return NO_EMAIL;
-  return password ? NOTHING : { field: "password", text: "Write your password." };
+  return password ? NO_FAULT : { field: "password", text: "Write your password." };
 }
 
 const isEmail = (text: string): boolean => /^\S+@\S+\.\S+$/.test(text);

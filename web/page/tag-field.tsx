@@ -66,7 +66,7 @@ export function TagField({ tags, pending, error, onChange }: Props) {
   );
 }
 
-/** Returns the tags with those of `more` that are not there in any spelling. */
+/** Returns the tags, and then each of `more` that is not among them in any spelling. */
 export function withTags(tags: readonly string[], more: readonly string[]): readonly string[] {
   const all = [...tags];
   for (const tag of more.map((each) => each.trim()))

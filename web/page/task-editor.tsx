@@ -1,4 +1,4 @@
-/** A form that edits a task in its row. Enter saves, in the notes Ctrl+Enter. Escape leaves the task as it was. */
+/** A form that edits a task in its row. Enter saves, in the notes Ctrl+Enter. Escape closes it, after a question if a change would be lost. */
 
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import type { Task } from "../lib";
@@ -61,17 +61,17 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
     setErrors(wrong);
     setMessage({ text: "" });
     if (Object.keys(wrong).length > 0 || isBusy) return;
-    const open = conflicts.find((field) => !choices[field]);
-    if (open) {
+    const undecided = conflicts.find((field) => !choices[field]);
+    if (undecided) {
       setMessage({ text: "Choose which to keep, for each of these." });
-      form.current?.querySelector<HTMLElement>(`[name="keep-${open}"]`)?.focus();
+      form.current?.querySelector<HTMLElement>(`[name="keep-${undecided}"]`)?.focus();
       return;
     }
     const opened = theirs ?? base; // what the person saw when they wrote or chose
     const kept = keptOf(changes, choices);
     setBusy(true);
     let current = opened;
-    let saved: Saved = { kind: "kept" };
+    let saved: Saved = { kind: "saved" };
     if (isGone) {
       if (!(await onSaveAsNew({ ...base, ...kept }))) saved = { kind: "refused", message: "Not added.", errors: {} };
     } else
@@ -84,7 +84,7 @@ export function TaskEditor({ task, onSave, onSaveAsNew, onClose }: Props) {
       }
     setBusy(false);
     switch (saved.kind) {
-      case "kept":
+      case "saved":
         onClose();
         break;
       case "conflict": {
@@ -257,12 +257,14 @@ function keptOf(changes: Changes, choices: Partial<Record<Field, Choice>>): Chan
 
 /** Returns the errors that can be found before anything is sent. */
 function errorsOf({ title, description }: Draft): FieldErrors {
-  const length = [...title.trim()].length;
-  const notes = [...description].length;
+  const titleLength = [...title.trim()].length;
+  const notesLength = [...description].length;
   return {
-    ...(length === 0 && { title: "The title is empty." }),
-    ...(length > TITLE_MAX && { title: `The title has ${length} characters, and at most ${TITLE_MAX} fit.` }),
-    ...(notes > NOTES_MAX && { description: `The notes have ${notes} characters, and at most ${NOTES_MAX} fit.` }),
+    ...(titleLength === 0 && { title: "The title is empty." }),
+    ...(titleLength > TITLE_MAX && { title: `The title has ${titleLength} characters, and at most ${TITLE_MAX} fit.` }),
+    ...(notesLength > NOTES_MAX && {
+      description: `The notes have ${notesLength} characters, and at most ${NOTES_MAX} fit.`,
+    }),
   };
 }
 

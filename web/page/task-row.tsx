@@ -48,9 +48,9 @@ export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLast
           task={task}
           onSave={list.save}
           onSaveAsNew={async ({ title, description, due, priority, tags }) => {
-            const isKept = await list.add({ title, description, due, priority, tags });
-            if (isKept) list.forget(task);
-            return isKept;
+            const isAdded = await list.add({ title, description, due, priority, tags });
+            if (isAdded) list.forget(task);
+            return isAdded;
           }}
           onClose={() => setEditing(false)}
         />

@@ -27,8 +27,8 @@ const ORDERS = {
 } as const;
 const ORDER_KEY = "taskward-order"; // in localStorage
 const TITLE_MAX = 255; // code points
-const TYPING = 250; // milliseconds after the last letter until a search begins
-const RECONNECTING = 3_000; // milliseconds; a stream can be away for so long while a server is replaced
+const SEARCH_DELAY = 250; // milliseconds after the last letter until a search begins
+const RECONNECT_TIME = 3_000; // milliseconds without a stream until the page says so: a server may be replaced meanwhile
 type Filter = keyof typeof FILTERS;
 type Order = keyof typeof ORDERS;
 
@@ -47,10 +47,10 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const [isLeaving, setLeaving] = useState(false); // with unsaved text: the page asks first
-  const query = useSettled(words.trim(), TYPING);
+  const query = useSettled(words.trim(), SEARCH_DELAY);
   const [announcement, say] = useAnnouncement();
-  const list = useTasks(api, selected(filter, order, query, tag), { notify: setNotice, say });
-  const isLate = useSettled(!list.isLive, RECONNECTING);
+  const list = useTasks(api, selectionOf(filter, order, query, tag), { notify: setNotice, say });
+  const mayBeLate = useSettled(!list.isLive, RECONNECT_TIME); // changes from other devices
   const now = useNow();
   const filters = useRef<HTMLFieldSetElement>(null);
   const end = useRef<HTMLDivElement>(null);
@@ -96,14 +96,14 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: each new page moves the end of the list, which is then observed again
   useEffect(() => {
     if (!end.current) return;
-    const seen = new IntersectionObserver(([entry]) => entry?.isIntersecting && void more.current(), {
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && void more.current(), {
       rootMargin: "400px",
     });
-    seen.observe(end.current);
-    return () => seen.disconnect();
+    observer.observe(end.current);
+    return () => observer.disconnect();
   }, [list.next]);
 
-  function choose(order: Order) {
+  function chooseOrder(order: Order) {
     setOrder(order);
     try {
       localStorage.setItem(ORDER_KEY, order);
@@ -162,7 +162,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
       )}
 
       <p className="late-news" role="status">
-        {isLate && !isOffline && "Changes from other devices may appear late just now."}
+        {mayBeLate && !isOffline && "Changes from other devices may appear late just now."}
       </p>
 
       <NewTask isHidden={isTrash} hasFocus={hasJustSignedIn} onAdd={add} />
@@ -183,7 +183,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
           value={words}
           onChange={(event) => setWords(event.target.value)}
         />
-        <select aria-label="Order" value={order} onChange={(event) => choose(event.target.value as Order)}>
+        <select aria-label="Order" value={order} onChange={(event) => chooseOrder(event.target.value as Order)}>
           {Object.entries(ORDERS).map(([name, label]) => (
             <option key={name} value={name}>
               {label}
@@ -285,7 +285,7 @@ function Empty({ api, filter, isSearch }: EmptyProps) {
   );
 }
 
-function selected(filter: Filter, sort: Order, q: string, tag: string | null): ListQuery {
+function selectionOf(filter: Filter, sort: Order, q: string, tag: string | null): ListQuery {
   return {
     sort,
     limit: 50,

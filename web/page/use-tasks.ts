@@ -32,7 +32,7 @@ interface Shown {
 
 /** The result of saving an edit. */
 export type Saved =
-  | { readonly kind: "kept" }
+  | { readonly kind: "saved" }
   | { readonly kind: "conflict"; readonly now: Task } // somebody else changed the task since it was opened
   | { readonly kind: "gone" }
   | { readonly kind: "refused"; readonly message: string; readonly errors: FieldErrors };
@@ -72,13 +72,13 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   count.current = shown.tasks.length;
 
   const setTasks = useCallback(
-    (change: Edit) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
+    (change: ListEdit) => setShown((before) => ({ ...before, tasks: change(before.tasks) })),
     [],
   );
   /** Puts a task in its place, or takes it off if the list does not show it. */
   const place = (task: Task) => setShown((before) => ({ ...before, tasks: withTask(before, task, selection) }));
 
-  /** Loads the list from its beginning, or with a cursor the page that follows. Resolves to what it read, if it did. */
+  /** Loads the list from its beginning, or with a cursor the page that follows. Resolves to `undefined` if this failed. */
   const load = useCallback(
     async (cursor?: string, limit?: number): Promise<Page | undefined> => {
       loading.current?.abort();
@@ -94,11 +94,11 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
           before = writeEvents.current;
           page = await api.list(query, { signal });
         } while (!cursor && before !== writeEvents.current); // a list that was read during a write may be old
-        const isSame = shownFor.current === wanted;
+        const isSameList = shownFor.current === wanted;
         shownFor.current = wanted;
         const read = new Set(page.tasks.map(({ id }) => id));
-        if (!isSame && query.q) say(foundInWords(page));
-        const kept = isSame ? edited.current : unsaved; // another list keeps no form without changes
+        if (!isSameList && query.q) say(foundInWords(page));
+        const kept = isSameList ? edited.current : unsaved; // another list keeps no form without changes
         if (!cursor) onlyEdited.current = new Set([...kept].filter((id) => !read.has(id)));
         setShown(({ tasks }) => ({
           // A task whose form is open stays unchanged, even if another version was read meanwhile.
@@ -131,7 +131,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   useEffect(() => {
     setShown((before) => ({ ...before, phase: before.tasks.length > 0 ? before.phase : "loading" }));
     setUndo(null); // its place was in another list
-    say(""); // it was about another list
+    say(""); // the last announcement was about another list
     void load();
     return () => loading.current?.abort();
   }, [load, say]);
@@ -169,7 +169,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       isStale.current = true;
       showHeld.current();
     };
-    // If this fails, there is no stream. The list is still read again when the person comes back.
+    // If `live` rejects, there is no stream. The list is still read again when the person comes back.
     api.live(follow, { onResync, onLive: setLive, signal: leaving.signal }).catch(() => undefined);
     return () => leaving.abort();
   }, [api]);
@@ -200,7 +200,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
    * Shows a change, and then sends it. If it is refused, `back` takes back only this change, and a notice begins with
    * `failed`.
    */
-  async function act<T>(task: Task, failed: string, change: Edit, back: Edit, send: () => Promise<T>) {
+  async function act<T>(task: Task, failed: string, change: ListEdit, back: ListEdit, send: () => Promise<T>) {
     setTasks(change);
     try {
       return await write(send);
@@ -279,7 +279,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       try {
         const saved = await write(() => api.update(id, changes, { ifVersion: version }));
         place(saved);
-        return { kind: "kept" };
+        return { kind: "saved" };
       } catch (error) {
         if (isConflict(error)) {
           const now = await api.get(id).catch(() => null);
@@ -294,7 +294,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       }
     },
 
-    /** Takes a task off the screen that the server no longer has. */
+    /** Takes off the screen a task that the server no longer has. */
     forget: ({ id }: Task) => setTasks(without(id)),
 
     async remove(task: Task) {
@@ -341,7 +341,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       if (await takeOff("is still in the trash.", task, send)) say(`“${task.title}” was deleted forever.`);
     },
 
-    /** Moves a task one place up or down in the manual order. Below the last one the next page of the list is loaded first. */
+    /** Moves a task one place up or down in the manual order. If it is the last one here, it first loads the next page. */
     async move(task: Task, by: -1 | 1) {
       let { tasks, next } = shown;
       const at = tasks.findIndex(({ id }) => id === task.id);
@@ -364,25 +364,25 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   };
 }
 
-type Edit = (tasks: readonly Task[]) => readonly Task[];
+type ListEdit = (tasks: readonly Task[]) => readonly Task[];
 
 const changed =
-  (id: string, change: Partial<Task>): Edit =>
+  (id: string, change: Partial<Task>): ListEdit =>
   (tasks) =>
     tasks.map((task) => (task.id === id ? { ...task, ...change } : task));
 
 const without =
-  (id: string): Edit =>
+  (id: string): ListEdit =>
   (tasks) =>
     tasks.filter((task) => task.id !== id);
 
 const inserted =
-  (task: Task, at: number): Edit =>
+  (task: Task, at: number): ListEdit =>
   (tasks) =>
     tasks.some(({ id }) => id === task.id) ? tasks : [...tasks.slice(0, at), task, ...tasks.slice(at)];
 
 const shifted =
-  (id: string, by: -1 | 1): Edit =>
+  (id: string, by: -1 | 1): ListEdit =>
   (tasks) => {
     const at = tasks.findIndex((task) => task.id === id);
     const [task, beside] = [tasks[at], tasks[at + by]];
@@ -394,7 +394,7 @@ const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
 /** Returns whether a problem is one of the session: the page shows these elsewhere. */
 const isOfSession = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
 
-/** Returns whether a trashed task was deleted or restored elsewhere. To trash and to restore each add one to its version. */
+/** Returns whether a trashed task was deleted or restored elsewhere. A move to the trash and a restore each add one to its version. */
 const hasLeftTrash = (before: Task, { id, task }: Change): boolean =>
   id === before.id && (task === null || (task.trashed_at === null && task.version > before.version + 1));
 

@@ -79,10 +79,10 @@ function given(answers: Answer[], options: Partial<TaskwardOptions> = {}, token:
 type Given = ReturnType<typeof given>;
 
 /** Lets the running calls go as far as they can: waits for 5 ms. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
 const unauthorized: Answer = () => json({ title: "Sign in first", detail: "x" }, 401);
 const busy: Answer = () => json({ title: "Busy", detail: "later" }, 503, { "retry-after": "2" });
-const unknown: Answer = () => json({ type: "/problems/outcome-unknown", detail: "x" }, 503);
+const outcomeUnknown: Answer = () => json({ type: "/problems/outcome-unknown", detail: "x" }, 503);
 const flooded: Answer = () => json({ title: "Too many", detail: "later" }, 429, { "retry-after": "2" });
 const unreachable: Answer = () => Promise.reject(new TypeError("fetch failed"));
 const hasStatus = (status: number, type?: string) => (error: unknown) =>
@@ -141,7 +141,7 @@ test("after two 401 `onSignedOut` is called once, and requests wait until the pe
   ]);
 
   const waiting = Promise.all([api.create({ title: "one" }), api.create({ title: "two" })]);
-  await settled();
+  await settle();
   assert.equal(state.signedOut, 1);
   const before = sent.length;
   session.changed();
@@ -193,7 +193,7 @@ for (const [name, error] of [
   ["React Native", new TypeError("Network request failed")],
   ["a library", new Error("Network Error")],
 ] as const)
-  test(`a token function without a connection in ${name} is offline`, async () => {
+  test(`if the token function fails as ${name} does without a connection, the call rejects as offline`, async () => {
     const { api } = given([() => json([])], { auth: () => Promise.reject(error) });
 
     await assert.rejects(api.list(), hasStatus(0, "offline"));
@@ -203,7 +203,7 @@ test("signing out drops the token and rejects waiting requests", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 
   const waiting = assert.rejects(api.list(), hasStatus(401, "signed-out"));
-  await settled();
+  await settle();
   session.signedOut();
   await waiting;
 
@@ -224,7 +224,7 @@ test("a request of the previous person is not sent for another person who signs 
   await api.list();
 
   const write = assert.rejects(api.create({ title: "Ann's" }), hasStatus(403, "other-user"));
-  await settled();
+  await settle();
   token = tokens("bob");
   session.changed();
   await write;
@@ -244,7 +244,7 @@ test("a waiting request of the previous person is not sent for the next one, eve
   await api.list();
 
   const write = assert.rejects(api.create({ title: "Ann's" }), hasStatus(403, "other-user"));
-  await settled();
+  await settle();
   token = tokens("bob");
   session.changed();
   await write;
@@ -266,7 +266,7 @@ test("a sign-out in another tab signs this one out, and a sign-in there lets thi
 
   there.session.signedOut();
   await there.api.list();
-  await settled();
+  await settle();
   await here.api.list();
   here.session.close();
   there.session.close();
@@ -316,8 +316,8 @@ test("a conditional write whose response was lost is not repeated: its own succe
 });
 
 test("a write of unknown outcome is repeated only if it has no condition", async () => {
-  const conditional = given([unknown]);
-  const plain = given([unknown, () => json({})]);
+  const conditional = given([outcomeUnknown]);
+  const plain = given([outcomeUnknown, () => json({})]);
 
   await assert.rejects(conditional.api.replace("1", { title: "x" }, { ifVersion: 1 }), hasStatus(503));
   await plain.api.replace("1", { title: "x" });
@@ -366,11 +366,11 @@ test("an abort before a call, while it fetches a token or while it waits for a s
   const waiting = [fetching, over].map(({ api }) =>
     assert.rejects(api.list({}, { signal: controller.signal }), reason),
   );
-  await settled();
+  await settle();
   controller.abort(reason);
   await Promise.all(waiting);
   resolveToken(null);
-  await settled();
+  await settle();
   assert.deepEqual([fetching.sent.length, over.sent.length], [0, 0]);
 });
 
@@ -443,7 +443,7 @@ test("`isConflict`, `isInvalid` and `isOffline` each recognise only their own ki
   }
 });
 
-test("a problem type of a newer server is unknown but still a problem", async () => {
+test("a problem whose type the client does not know has the type `other`", async () => {
   const { api } = given([() => json({ type: "https://t.example/problems/brand-new" }, 418)]);
 
   await assert.rejects(api.get("1"), hasStatus(418, "other"));

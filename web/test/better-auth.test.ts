@@ -14,7 +14,7 @@ let count = 0;
 const { owners, send } = tasksByOwner();
 
 /** Opens a page in a browser, with its own client of Better Auth. `heard` has what the handlers of the page got. */
-function opened(at: ReturnType<typeof browser>, options: Partial<TaskwardOptions> = {}) {
+function openPage(at: ReturnType<typeof browser>, options: Partial<TaskwardOptions> = {}) {
   const heard: string[] = [];
   const authClient = at.page();
   const { api, session } = createTaskward({
@@ -29,7 +29,7 @@ function opened(at: ReturnType<typeof browser>, options: Partial<TaskwardOptions
   return { authClient, api, session, heard };
 }
 
-type Client = ReturnType<typeof opened>["authClient"];
+type Client = ReturnType<typeof openPage>["authClient"];
 
 async function signUp({ signUp }: Client, name: string): Promise<string> {
   count += 1;
@@ -39,7 +39,7 @@ async function signUp({ signUp }: Client, name: string): Promise<string> {
 }
 
 /** Waits until the client has announced a sign-in, which it does after 10 ms, and has seen its session. */
-async function announced({ useSession }: Client): Promise<void> {
+async function waitUntilAnnounced({ useSession }: Client): Promise<void> {
   await pause(20);
   await until(() => useSession.get().data !== null && !useSession.get().isRefetching);
 }
@@ -48,7 +48,7 @@ const emailOf = (id: string): string =>
   tables["user"]?.map((user) => user as { id: string; email: string }).find((user) => user.id === id)?.email ?? "";
 
 test("after a sign-out and another person's sign-up, nothing is written into the first person's list", async () => {
-  const { authClient, api, session, heard } = opened(browser());
+  const { authClient, api, session, heard } = openPage(browser());
   const ann = await signUp(authClient, "ann");
   await api.create({ title: "Ann's" });
 
@@ -66,9 +66,9 @@ test("after a sign-out and another person's sign-up, nothing is written into the
 });
 
 test("a write during another person's sign-in is not sent with the first person's token", async () => {
-  const { authClient, api } = opened(browser());
+  const { authClient, api } = openPage(browser());
   await signUp(authClient, "ann");
-  const bob = await signUp(opened(browser()).authClient, "bob");
+  const bob = await signUp(openPage(browser()).authClient, "bob");
   const email = emailOf(bob);
   await api.create({ title: "Ann's" });
 
@@ -79,11 +79,11 @@ test("a write during another person's sign-in is not sent with the first person'
 
 test("if another person signs in in a second tab, writes in the first tab are refused until `cleared` is called", async () => {
   const here = browser();
-  const first = opened(here);
+  const first = openPage(here);
   const ann = await signUp(first.authClient, "ann");
   await first.api.list();
-  await announced(first.authClient);
-  const second = opened(here);
+  await waitUntilAnnounced(first.authClient);
+  const second = openPage(here);
   await second.api.list();
 
   await second.authClient.signOut();
@@ -100,7 +100,7 @@ test("if another person signs in in a second tab, writes in the first tab are re
 
 test("a sign-in that no tab announced is noticed when the page is visible again", async () => {
   const here = browser();
-  const { authClient, api } = opened(here);
+  const { authClient, api } = openPage(here);
   await signUp(authClient, "ann");
   await api.list();
   const elsewhere = here.page(); // a page of the same site without this client
@@ -113,7 +113,7 @@ test("a sign-in that no tab announced is noticed when the page is visible again"
 });
 
 test("after `cleared` at the sign-out, the next person can use the page at once", async () => {
-  const { authClient, api, session, heard } = opened(browser());
+  const { authClient, api, session, heard } = openPage(browser());
   await signUp(authClient, "ann");
   await api.list();
 
@@ -127,7 +127,7 @@ test("after `cleared` at the sign-out, the next person can use the page at once"
 });
 
 test("the same person who signs in again can continue", async () => {
-  const { authClient, api, heard } = opened(browser());
+  const { authClient, api, heard } = openPage(browser());
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
   await api.list();
@@ -141,11 +141,11 @@ test("the same person who signs in again can continue", async () => {
 });
 
 test("a call after the session has ended waits for the sign-in, and is then sent", async () => {
-  const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
+  const { authClient, api, heard } = openPage(browser(), { whenSignedOut: "wait" });
   const ann = await signUp(authClient, "ann");
   const email = emailOf(ann);
   await api.list();
-  await announced(authClient);
+  await waitUntilAnnounced(authClient);
   tables["session"] = tables["session"]?.filter((session) => (session as { userId: string }).userId !== ann) ?? [];
   fireEvent("focus");
 
@@ -160,7 +160,7 @@ test("a call after the session has ended waits for the sign-in, and is then sent
 
 test("a sign-up whose e-mail must be confirmed fetches no token, and waiting requests keep waiting", async () => {
   const here = browser({ verifiesEmail: true });
-  const { authClient, api, heard } = opened(here, { whenSignedOut: "wait" });
+  const { authClient, api, heard } = openPage(here, { whenSignedOut: "wait" });
   const controller = new AbortController();
   const reason = new Error("never mind");
   const waiting = assert.rejects(api.list({}, { signal: controller.signal }), reason);
@@ -188,7 +188,7 @@ for (const [what, answer] of [
     await here.page().signOut();
     let isAway = false;
     const page = () => here.page((path) => (isAway && path === "/api/auth/get-session" ? answer() : null));
-    const { authClient, api } = opened({ ...here, page }, { whenSignedOut: "wait" });
+    const { authClient, api } = openPage({ ...here, page }, { whenSignedOut: "wait" });
     const writing = api.create({ title: "typed on" });
     await pause(20);
 
@@ -200,10 +200,10 @@ for (const [what, answer] of [
   });
 
 test("a sign-out by the page does not count as a session that ended by itself", async () => {
-  const { authClient, api, heard } = opened(browser(), { whenSignedOut: "wait" });
+  const { authClient, api, heard } = openPage(browser(), { whenSignedOut: "wait" });
   await signUp(authClient, "ann");
   await api.list();
-  await announced(authClient);
+  await waitUntilAnnounced(authClient);
 
   await authClient.signOut();
   await pause(11); // Better Auth announces the sign-out after 10 ms
@@ -213,7 +213,7 @@ test("a sign-out by the page does not count as a session that ended by itself", 
 });
 
 test("a visitor without a session gets a problem", async () => {
-  const { api, heard } = opened(browser());
+  const { api, heard } = openPage(browser());
 
   await assert.rejects(api.list(), isSignedOut);
 
@@ -222,7 +222,7 @@ test("a visitor without a session gets a problem", async () => {
 
 test("a busy sign-in service is a problem with `retryAfter`", async () => {
   const busy = async () => Response.json({}, { status: 429, headers: { "x-retry-after": "42" } });
-  const { api } = opened({ ...browser(), page: () => clientOf(busy) });
+  const { api } = openPage({ ...browser(), page: () => clientOf(busy) });
 
   await assert.rejects(api.list(), (error) => isProblem(error) && error.status === 429 && error.retryAfter === 42);
 });
@@ -231,12 +231,12 @@ for (const [what, answer] of [
   ["is away", () => Promise.reject(new TypeError("fetch failed"))],
   ["fails", async () => Response.json({}, { status: 500 })],
   [
-    "is hidden by a hotel's network",
+    "is hidden by a captive portal",
     async () => new Response("<h1>Wi-Fi</h1>", { headers: { "content-type": "text/html" } }),
   ],
 ] as const)
   test(`a sign-in service that ${what} does not end the session`, async () => {
-    const { api, heard } = opened({ ...browser(), page: () => clientOf(answer) }, { sleep: async () => undefined });
+    const { api, heard } = openPage({ ...browser(), page: () => clientOf(answer) }, { sleep: async () => undefined });
 
     await assert.rejects(api.list(), (error) => isProblem(error) && !isSignedOut(error));
 

@@ -37,7 +37,7 @@ let testEnd: AbortController;
 let slept: number[];
 
 /** Starts a server. Each test has a new one, because `fetch` may keep connections to a server that was closed. */
-async function serving(): Promise<Server> {
+async function startServer(): Promise<Server> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "", "http://server");
     const isStream = url.pathname.endsWith("/events");
@@ -51,10 +51,10 @@ async function serving(): Promise<Server> {
 }
 
 beforeEach(async () => {
-  server = await serving();
+  server = await startServer();
   [streams, reads, slept, testEnd] = [[], [], [], new AbortController()];
   setMaxListeners(50, testEnd.signal);
-  onStream = opened();
+  onStream = openStream();
   onRead = (response) => answer(response, 200, { changes: [], next: "t0", more: false });
 });
 afterEach(() => {
@@ -71,7 +71,7 @@ const changes = (next: string, ...ids: string[]) =>
   event("changes", { changes: ids.map((id) => ({ id, task: task(id) })), next, more: false }, next);
 
 /** Opens a stream that stays open, and sends these events. */
-const opened =
+const openStream =
   (...events: string[]): Answer =>
   (response, since) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
@@ -102,7 +102,7 @@ function api(fetch: typeof globalThis.fetch = globalThis.fetch): Api {
 }
 
 /** Follows the changes as a page. `heard` has what its handlers got; `failed` is the promise of the call. */
-function following(options: LiveOptions = {}, client = api()) {
+function followChanges(options: LiveOptions = {}, client = api()) {
   const heard: string[] = [];
   const hear = (what: string) => {
     heard.push(what);
@@ -182,9 +182,9 @@ test(
   "given no copy, the page reads its list again when the stream is open, and then gets each change",
   LIMIT,
   async () => {
-    onStream = opened(changes("t1", "a", "b"));
+    onStream = openStream(changes("t1", "a", "b"));
 
-    const { heard } = following();
+    const { heard } = followChanges();
     await until(() => heard.length === 5);
 
     assert.deepEqual(heard, ["resync", "t0", "a", "b", "t1"]);
@@ -203,7 +203,7 @@ test("events are parsed from any chunks, with comments, CRLF and heartbeats betw
   });
   const fetch = async () => new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 
-  const { heard } = following({ since: "t0" }, api(fetch));
+  const { heard } = followChanges({ since: "t0" }, api(fetch));
   await until(() => heard.length === 4);
 
   assert.deepEqual(heard, ["ä", "t1", "b", "t2"]);
@@ -212,15 +212,15 @@ test("events are parsed from any chunks, with comments, CRLF and heartbeats betw
 test("after each end the stream continues at its position, after about the time in `retry`", LIMIT, async () => {
   onStream = inTurn(
     (response, since) => {
-      opened(`retry: 2000\n${changes("t1", "a")}`, event("bye", { reason: "too-long" }))(response, since);
+      openStream(`retry: 2000\n${changes("t1", "a")}`, event("bye", { reason: "too-long" }))(response, since);
       response.end();
     },
     (response) => response.destroy(),
     (response) => response.destroy(),
-    opened(changes("t2", "b")),
+    openStream(changes("t2", "b")),
   );
 
-  const { heard } = following({ since: "t0" });
+  const { heard } = followChanges({ since: "t0" });
   await until(() => heard.includes("b"));
 
   assert.deepEqual(
@@ -237,13 +237,13 @@ for (const reason of ["too-busy", "a reason of a later version"])
   test(`after a stream ended because of ${reason}, the next one begins at the client's position`, LIMIT, async () => {
     onStream = inTurn(
       (response, since) => {
-        opened(changes("t1", "a"), event("bye", { reason }))(response, since);
+        openStream(changes("t1", "a"), event("bye", { reason }))(response, since);
         response.end();
       },
-      opened(changes("t2", "b")),
+      openStream(changes("t2", "b")),
     );
 
-    const { heard } = following({ since: "t0" });
+    const { heard } = followChanges({ since: "t0" });
     await until(() => heard.includes("b"));
 
     assert.deepEqual(
@@ -255,10 +255,10 @@ for (const reason of ["too-busy", "a reason of a later version"])
 test("the client waits at least as long as `Retry-After`", LIMIT, async () => {
   onStream = inTurn(
     (response) => answer(response, 429, { title: "x" }, { "retry-after": "77" }),
-    opened(changes("t1", "a")),
+    openStream(changes("t1", "a")),
   );
 
-  const { heard } = following({ since: "t0" });
+  const { heard } = followChanges({ since: "t0" });
   await until(() => heard.includes("a"));
 
   assert.ok((slept[0] ?? 0) >= 77_000, String(slept));
@@ -269,15 +269,15 @@ for (const [how, refused] of [
   [
     "the end of a token",
     (response: ServerResponse, since: string | null) => {
-      opened(event("bye", { reason: "token-expired" }))(response, since);
+      openStream(event("bye", { reason: "token-expired" }))(response, since);
       response.end();
     },
   ],
 ] as const)
   test(`after ${how} the next attempt has another token`, LIMIT, async () => {
-    onStream = inTurn(refused, opened(changes("t1", "a")));
+    onStream = inTurn(refused, openStream(changes("t1", "a")));
 
-    const { heard } = following({ since: "t0" });
+    const { heard } = followChanges({ since: "t0" });
     await until(() => heard.includes("a"));
 
     assert.equal(new Set(streams.map(({ token }) => token)).size, 2);
@@ -288,17 +288,17 @@ for (const [how, tooOld] of [
   [
     "`resync`",
     (response: ServerResponse, since: string | null) => {
-      opened(event("resync", {}))(response, since);
+      openStream(event("resync", {}))(response, since);
       response.end();
     },
   ],
 ] as const) {
   test(`given a copy, after ${how} all tasks replace it, and the stream goes on from there`, LIMIT, async () => {
     onRead = (response) => answer(response, 200, { changes: [{ id: "z", task: task("z") }], next: "t9", more: false });
-    onStream = inTurn(tooOld, opened(changes("t10", "a")));
+    onStream = inTurn(tooOld, openStream(changes("t10", "a")));
     const copies: string[][] = [];
 
-    const { heard } = following({ since: "t0", onAll: (tasks) => void copies.push(tasks.map(({ id }) => id)) });
+    const { heard } = followChanges({ since: "t0", onAll: (tasks) => void copies.push(tasks.map(({ id }) => id)) });
     await until(() => heard.includes("t10"));
 
     assert.deepEqual([copies, heard], [[["z"]], ["t9", "a", "t10"]]);
@@ -306,9 +306,9 @@ for (const [how, tooOld] of [
   });
 
   test(`given no copy, after ${how} the page reads again what it shows`, LIMIT, async () => {
-    onStream = inTurn(tooOld, opened(changes("t1", "a")));
+    onStream = inTurn(tooOld, openStream(changes("t1", "a")));
 
-    const { heard } = following({ since: "old" });
+    const { heard } = followChanges({ since: "old" });
     await until(() => heard.includes("t1"));
 
     assert.deepEqual(heard, ["resync", "t0", "a", "t1"]);
@@ -317,7 +317,7 @@ for (const [how, tooOld] of [
 }
 
 test("seven pages of a browser share one stream, and all get a change", LIMIT, async () => {
-  const pages = Array.from({ length: 7 }, () => following());
+  const pages = Array.from({ length: 7 }, () => followChanges());
   await until(() => pages.every(({ heard }) => heard.includes("resync")));
 
   streams[0]?.response.write(changes("t1", "a"));
@@ -331,7 +331,7 @@ test(
   "all pages get `onLive` when the stream fails, when the server gets no changes, and when each of the two is over",
   LIMIT,
   async () => {
-    onStream = inTurn(opened(), (response) => response.destroy(), opened(event("live", { live: false })));
+    onStream = inTurn(openStream(), (response) => response.destroy(), openStream(event("live", { live: false })));
     const known: boolean[][] = [];
     const follow = async () => {
       const page: boolean[] = [];
@@ -340,7 +340,7 @@ test(
         check();
       };
       known.push(page);
-      following({ onLive });
+      followChanges({ onLive });
       await until(() => page.length === 1);
     };
 
@@ -358,12 +358,12 @@ test(
 );
 
 test("a page whose position differs from that of the stream reads the missing changes itself", LIMIT, async () => {
-  const leading = following();
-  await until(() => leading.heard.includes("t0"));
+  const withStream = followChanges();
+  await until(() => withStream.heard.includes("t0"));
   onRead = (response) =>
     answer(response, 200, { changes: [{ id: "missed", task: task("missed") }], next: "t0", more: false });
 
-  const { heard } = following({ since: "before" });
+  const { heard } = followChanges({ since: "before" });
   await until(() => heard.includes("t0"));
 
   assert.deepEqual(heard, ["missed", "t0"]);
@@ -372,9 +372,9 @@ test("a page whose position differs from that of the stream reads the missing ch
 
 test("when the page with the stream is closed, another page opens a stream at its own position", LIMIT, async () => {
   const closing = new AbortController();
-  const first = following({ signal: closing.signal });
+  const first = followChanges({ signal: closing.signal });
   await until(() => first.heard.includes("t0"));
-  const second = following();
+  const second = followChanges();
   await until(() => second.heard.includes("t0"));
 
   streams[0]?.response.write(changes("t1", "a"));
@@ -391,7 +391,7 @@ test("a page that is hidden for a minute closes its stream, and continues when i
   Object.assign(globalThis, { document });
   try {
     mock.timers.enable({ apis: ["setTimeout"] });
-    const { heard } = following();
+    const { heard } = followChanges();
     await until(() => heard.includes("t0"));
     const closed = new Promise((resolve) => streams[0]?.request.once("close", resolve));
 
@@ -423,10 +423,10 @@ test(
   LIMIT,
   async () => {
     const lives: boolean[] = [];
-    const { heard, failed } = following({ since: "t0", onLive: (isLive) => lives.push(isLive) });
+    const { heard, failed } = followChanges({ since: "t0", onLive: (isLive) => lives.push(isLive) });
     await until(() => streams.length === 1);
     await turn();
-    onStream = opened(changes("t1", "a"));
+    onStream = openStream(changes("t1", "a"));
 
     streams[0]?.response.destroy();
     await Promise.race([failed, until(() => heard.includes("a"))]);
@@ -438,7 +438,7 @@ test(
 
 test("a stream that is silent for 40 seconds is opened again", LIMIT, async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  const { heard } = following({ since: "t0" });
+  const { heard } = followChanges({ since: "t0" });
   await until(() => streams.length === 1);
   streams[0]?.response.write(changes("t1", "a"));
   await until(() => heard.includes("t1"));
@@ -457,18 +457,18 @@ for (const status of [400, 403, 404, 406])
   test(`${status} ends the call without another attempt`, LIMIT, async () => {
     onStream = (response) => answer(response, status, { title: "x", detail: "x" });
 
-    const { failed } = following({ since: "t0" });
+    const { failed } = followChanges({ since: "t0" });
 
     await assert.rejects(failed, (error) => isProblem(error) && error.status === status);
     assert.equal(streams.length, 1);
   });
 
 test("a handler that throws does not end the stream", LIMIT, async () => {
-  onStream = opened(changes("t1", "a"), changes("t2", "b"));
+  onStream = openStream(changes("t1", "a"), changes("t2", "b"));
   const reported = mock.method(console, "error", () => undefined);
   const seen: string[] = [];
 
-  const { heard } = following({ since: "t0" }, {
+  const { heard } = followChanges({ since: "t0" }, {
     ...api(),
     live: (onChange, options) =>
       api().live((change) => {
@@ -484,11 +484,14 @@ test("a handler that throws does not end the stream", LIMIT, async () => {
 });
 
 test("a script without a page can follow changes too", LIMIT, async () => {
-  onStream = opened(changes("t1", "a"));
+  onStream = openStream(changes("t1", "a"));
   const { port } = server.address() as AddressInfo;
   const auth = { api: { getToken: async () => ({ token: "t" }) } };
 
-  const { heard } = following({ since: "t0" }, apiFor(new Headers(), { auth, baseUrl: `http://127.0.0.1:${port}` }));
+  const { heard } = followChanges(
+    { since: "t0" },
+    apiFor(new Headers(), { auth, baseUrl: `http://127.0.0.1:${port}` }),
+  );
   await until(() => heard.includes("t1"));
 
   assert.deepEqual(heard, ["a", "t1"]);

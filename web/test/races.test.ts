@@ -9,7 +9,7 @@ import { encode, tokenOf } from "./tokens";
 type Answer = (init: RequestInit) => Response | Promise<Response>;
 
 /** Lets the running calls go as far as they can: waits for 5 ms. */
-const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
 const ok = () => Response.json([]);
 const refused = () => Response.json({ title: "Sign in first", detail: "x" }, { status: 401 });
 const missing = () => Response.json({ title: "No such task", detail: "x" }, { status: 404 });
@@ -58,7 +58,7 @@ test("a token that arrives after the sign-out is dropped, and requests that wait
   const { api, session, sent } = given([ok], () => token.promise);
 
   const write = assert.rejects(api.create({ title: "x" }), hasStatus(401));
-  await settled();
+  await settle();
   session.signedOut();
   token.arrive(tokenOf("ann"));
   await write;
@@ -74,9 +74,9 @@ test("a token requested before somebody else signed in does not become theirs", 
   const { api, session, sent } = given([ok], () => tokens.shift() ?? unreachable());
 
   const list = api.list();
-  await settled();
+  await settle();
   session.changed();
-  await settled();
+  await settle();
   anns.arrive(tokenOf("ann"));
   await list;
 
@@ -89,7 +89,7 @@ test("a 401 that comes after the person signed in again does not end the new ses
   const { api, session, sent, state } = given([refused, () => slow.promise, ok]);
 
   const list = api.list();
-  await settled();
+  await settle();
   session.signedOut();
   session.changed();
   slow.arrive(refused());
@@ -107,7 +107,7 @@ test("an abort ends a running request", async () => {
   ]);
 
   const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
-  await settled();
+  await settle();
   controller.abort(reason);
 
   await list;
@@ -119,7 +119,7 @@ test("an abort ends the pause before a repetition, at once", async () => {
   const { api } = given([busy(5)], undefined, { sleep: () => new Promise(() => undefined) });
 
   const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
-  await settled();
+  await settle();
   controller.abort(reason);
 
   await list;
@@ -205,7 +205,7 @@ test("an abort while the body of an error is read rejects with the signal's reas
   const { api } = given([() => new Response(body(), { status: 500 })]);
 
   const list = assert.rejects(api.list({}, { signal: controller.signal }), reason);
-  await settled();
+  await settle();
   controller.abort(reason);
 
   await list;
@@ -227,7 +227,7 @@ test("a request without a response is repeated, and a server that never responds
   assert.ok(sent.length >= 2);
 });
 
-test("a handler that throws changes nothing: the call rejects, and the next call calls it again", async () => {
+test("a handler that throws changes nothing: the call rejects, and the next call calls the handler again", async () => {
   const reported: unknown[] = [];
   const failure = new Error("a bug of the page");
   mock.method(console, "error", (error: unknown) => void reported.push(error));
@@ -243,14 +243,14 @@ test("a handler that throws changes nothing: the call rejects, and the next call
   await assert.rejects(api.list(), (error) => isSignedOut(error) && error.cause === failure);
   isBroken = false;
   const waiting = api.list();
-  await settled();
+  await settle();
   session.changed();
   await waiting;
 
   assert.deepEqual([calls, reported], [2, [failure]]);
 });
 
-test("the client reports another person than the one on the screen until the page has cleared it", async () => {
+test("if somebody else than the person on the screen is signed in, calls reject until the page has cleared the screen", async () => {
   let others = 0;
   const onOtherUser = () => {
     others += 1;
@@ -260,7 +260,7 @@ test("the client reports another person than the one on the screen until the pag
   await api.list();
 
   session.changed();
-  await settled();
+  await settle();
   await assert.rejects(api.list(), isOtherUser);
   await assert.rejects(api.create({ title: "typed on Ann's screen" }), isOtherUser);
   session.cleared();
