@@ -115,7 +115,7 @@ def until_good(measure: Callable[[], M], is_good: Callable[[M], object], *, at_m
     return measured
 
 
-def windows(
+def measure_windows(
     service: Service,
     abuse: Callable[[], AbstractContextManager[object]],
     is_good: Callable[[Window], object],

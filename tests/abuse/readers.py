@@ -55,6 +55,6 @@ def asking(
         yield readers
 
 
-def statuses(readers: list[socket.socket]) -> Counter[int]:
+def count_statuses(readers: list[socket.socket]) -> Counter[int]:
     """Count the statuses of the responses, and leave their bytes in the sockets."""
     return Counter(int(reader.recv(12, socket.MSG_PEEK).split()[1]) for reader in readers)

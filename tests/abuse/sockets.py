@@ -36,7 +36,7 @@ def connected(service: Service, times: int, *, sends: bytes = b"") -> Iterator[l
         yield connections
 
 
-def answered(connections: list[socket.socket], *, within: float, enough: int | None = None) -> int:
+def count_answered(connections: list[socket.socket], *, within: float, enough: int | None = None) -> int:
     """Wait at most `within` seconds until `enough` connections have data or were closed; return how many have.
 
     `enough` is None: all connections.
@@ -57,12 +57,12 @@ def answered(connections: list[socket.socket], *, within: float, enough: int | N
 def wait_until_read(service: Service, *, within: float = 8) -> None:
     """Wait until the service has accepted all connections and read all that was sent to it."""
     deadline = time.monotonic() + within
-    while left := unread(service):
+    while left := unread_bytes(service):
         assert time.monotonic() < deadline, f"{left} bytes are not read"
         time.sleep(0.05)
 
 
-def unread(service: Service) -> int:
+def unread_bytes(service: Service) -> int:
     """Return how many bytes the kernel holds that the service has not read. A connection not yet accepted adds 1."""
     port = f":{address_of(service)[1]:04X}"
     count = 0

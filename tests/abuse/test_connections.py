@@ -15,7 +15,7 @@ import pytest
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
 from tests.abuse.remains import CONNECTIONS_WITHIN, POOL_DESCRIPTORS, eventually
-from tests.abuse.sockets import HEALTH, address_of, answered, connected, wait_until_read
+from tests.abuse.sockets import HEALTH, address_of, connected, count_answered, wait_until_read
 from tests.conftest import environment_for
 from tests.support.processes import cpu_seconds, descriptors, memory, workers
 from tests.support.servers.service import Service, app, serving
@@ -48,7 +48,7 @@ def test_given_1100_people_who_keep_their_connections_then_one_more_gets_a_respo
     default_service: Service,
 ) -> None:
     with connected(default_service, KEEP_ALIVE, sends=HEALTH) as connections:
-        assert answered(connections, within=8) == KEEP_ALIVE
+        assert count_answered(connections, within=8) == KEEP_ALIVE
 
         with honest_person(default_service) as honest:
             time.sleep(3)

@@ -16,7 +16,7 @@ from tests.abuse.hog_process import send
 from tests.abuse.honest import honest_person
 from tests.abuse.readers import post
 from tests.abuse.remains import POOL_DESCRIPTORS
-from tests.abuse.sockets import address_of, answered
+from tests.abuse.sockets import address_of, count_answered
 from tests.support.factories import someone
 from tests.support.processes import descriptors, memory
 from tests.support.servers.service import Service
@@ -47,7 +47,7 @@ def sending(service: Service, times: int, path: str, user: str) -> Iterator[list
         yield senders
 
 
-def answers(senders: list[socket.socket], patience: float = 0.05) -> Counter[str]:
+def count_statuses(senders: list[socket.socket], patience: float = 0.05) -> Counter[str]:
     """Count the statuses that arrive within `patience` seconds for each; "none" if nothing arrives."""
     found = Counter[str]()
     for sender in senders:
@@ -93,12 +93,12 @@ def test_unfinished_bodies_of_one_person_delay_only_that_person(default_service:
 
     with sending(default_service, 60, "/batch", hog) as senders, honest_person(default_service) as honest:
         # After 56 refusals, the limit counts the other four bodies. Only then the small body is sent.
-        answered(senders, within=5, enough=56)
+        count_answered(senders, within=5, enough=56)
         held = memory(default_service) - held_before
         small = post(default_service, "", {"title": "x"}, hog)
         large = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
-        at_once = answers(senders)
-        later = answers(senders, patience=3 * BODY_TIMEOUT)
+        at_once = count_statuses(senders)
+        later = count_statuses(senders, patience=3 * BODY_TIMEOUT)
     after = post(default_service, "/batch", {"operations": [LONG] * 100}, hog)
 
     assert at_once["none"] == 4  # bodies of 2 MB; the limit of a person is 8 MB
@@ -127,7 +127,7 @@ def test_large_bodies_of_all_people_have_a_limit_and_small_ones_are_read_as_usua
         time.sleep(1)
         held = memory(default_service) - held_before
         refused = post(default_service, "/batch", {"operations": [LONG] * 100}, someone())
-        at_once = answers(senders)
+        at_once = count_statuses(senders)
 
     assert 30 <= at_once["none"] <= 36  # bodies of 2 MB; the limit of all people is 64 MB
     assert held < 150  # MB

@@ -13,7 +13,7 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.hog import LONG, SEARCHES, TASK_COUNT, hogging
-from tests.abuse.honest import honest_person, windows
+from tests.abuse.honest import honest_person, measure_windows
 from tests.abuse.readers import post
 from tests.support.factories import someone
 from tests.support.servers.pgbouncer import pgbouncer
@@ -66,10 +66,10 @@ def test_one_person_who_searches_long_texts_without_a_pause_delays_nobody_else(
         answers.update(results)
         probes.append(ready)
 
-    measured = windows(
+    measured = measure_windows(
         service, searching, lambda window: window.is_fair and probes[-1].worst < 2 and answers["200"] > 0
     )
-    busy = busy_after(database_url, seconds=2)
+    busy = count_busy_after(database_url, seconds=2)
 
     figures = f"{answers}, {'; '.join(map(str, measured))}, ready {[f'{each.p99:.3f}' for each in probes]}"
     assert all(each.abused.share_answered == 1 for each in measured), figures
@@ -99,7 +99,7 @@ def test_four_people_who_search_long_texts_delay_nobody_else(default_service: Se
         for flood in floods:
             answers.update(flood)
 
-    measured = windows(
+    measured = measure_windows(
         default_service,
         searching,
         lambda window: window.is_fair and window.abused.median < 0.12 and answers["200"] > 0,
@@ -131,7 +131,7 @@ def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_delays_nob
             yield
         answers.update(results)
 
-    measured = windows(default_service, reading, lambda window: window.is_fair and answers["200"] > 0)
+    measured = measure_windows(default_service, reading, lambda window: window.is_fair and answers["200"] > 0)
 
     figures = f"{answers}, {'; '.join(map(str, measured))}"
     assert all(each.abused.share_answered == 1 for each in measured), figures
@@ -140,7 +140,7 @@ def test_one_person_who_reads_a_hundred_thousand_tags_without_a_pause_delays_nob
     assert answers.keys() <= {"200", "too-many-requests"}, figures
 
 
-def busy_after(database_url: str, *, seconds: float) -> int:
+def count_busy_after(database_url: str, *, seconds: float) -> int:
     """Wait, then return how many of the service's database connections are not idle."""
 
     async def count_busy() -> int:

@@ -22,7 +22,7 @@ import pytest
 from playwright.async_api import Browser
 
 from dev.postgres import PostgresServer
-from tests.abuse.sockets import answered
+from tests.abuse.sockets import count_answered
 from tests.support.factories import someone
 from tests.support.servers.better_auth import BetterAuth, better_auth
 
@@ -567,7 +567,7 @@ def held(auth: BetterAuth, times: int, address: str, sends: bytes) -> Iterator[l
         yield connections
 
 
-def received_until_closed(connection: socket.socket) -> bytes:
+def receive_until_closed(connection: socket.socket) -> bytes:
     """Return what the server sends until it closes the connection."""
     connection.settimeout(PATIENCE)
     received = b""
@@ -590,7 +590,7 @@ async def test_slow_connections_of_one_address_are_closed_and_other_addresses_ge
         async with somebody(auth, local="127.0.0.6") as bob:
             await bob.make_account()
         of_heads, of_silent, of_bodies = (
-            [received_until_closed(each)[:12] for each in connections]
+            [receive_until_closed(each)[:12] for each in connections]
             for connections in (heads, silent, bodies)
         )
 
@@ -604,8 +604,9 @@ async def test_given_2000_silent_connections_then_new_ones_replace_the_oldest_an
     proxied: BetterAuth,
 ) -> None:
     with held(proxied, 2_050, "127.0.0.7", b"") as connections:
-        closed = answered(connections, within=9, enough=50)  # before the timeout of 10 s closes the others
-        oldest = answered(connections[:50], within=1)
+        # Within 9 s, because the timeout of 10 s closes the other connections.
+        closed = count_answered(connections, within=9, enough=50)
+        oldest = count_answered(connections[:50], within=1)
         async with somebody(proxied, address=an_address()) as bob:
             await bob.make_account()
 

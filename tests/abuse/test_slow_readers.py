@@ -13,7 +13,15 @@ import pytest
 
 from tests.abuse.conftest import default_environment
 from tests.abuse.honest import honest_person
-from tests.abuse.readers import LARGE_LIST, RECEIVE_BUFFER, asking, make_hoarder, post, request_for, statuses
+from tests.abuse.readers import (
+    LARGE_LIST,
+    RECEIVE_BUFFER,
+    asking,
+    count_statuses,
+    make_hoarder,
+    post,
+    request_for,
+)
 from tests.abuse.remains import POOL_DESCRIPTORS
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
@@ -32,7 +40,7 @@ def get_uncompressed(service: Service, path: str, user: str = "") -> httpx.Respo
     return httpx.get(f"{service.url}{path}", headers=headers, timeout=20)
 
 
-def eventually_answered(service: Service, path: str, user: str) -> int:
+def ask_until_answered(service: Service, path: str, user: str) -> int:
     """Repeat a GET until its status is 200, for at most `CUT` seconds; return the last status."""
     deadline = time.monotonic() + CUT
     while (
@@ -42,7 +50,7 @@ def eventually_answered(service: Service, path: str, user: str) -> int:
     return status
 
 
-def eventually_refused(service: Service, path: str, user: str) -> httpx.Response:
+def ask_until_refused(service: Service, path: str, user: str) -> httpx.Response:
     """Repeat a GET until unread responses use up a limit, for at most 20 s; return the last response."""
     deadline = time.monotonic() + 20
     while True:
@@ -81,14 +89,14 @@ def test_sixty_large_unread_responses_of_one_person_delay_only_that_person(
     open_before, held_before = descriptors(default_service), memory(default_service)
 
     with asking(default_service, 60, LARGE_LIST, hog) as readers, honest_person(default_service) as honest:
-        answered = statuses(readers)
+        answered = count_statuses(readers)
         time.sleep(3)
         held = memory(default_service) - held_before
         refused = get_uncompressed(default_service, LARGE_LIST, hog)
         small = get_uncompressed(default_service, "/api/me/tasks?limit=1", hog)
         batch = post(default_service, "/batch", {"operations": [{"op": "create", "title": "x"}]}, hog)
         created = post(default_service, "", {"title": "x"}, hog)
-        after = eventually_answered(default_service, LARGE_LIST, hog)
+        after = ask_until_answered(default_service, LARGE_LIST, hog)
 
     assert answered == {200: 4, 429: 56}
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
@@ -107,7 +115,7 @@ def test_responses_that_fit_into_the_queue_of_the_server_count_until_the_kernel_
     hog = make_hoarder(default_service)
 
     with asking(default_service, 40, "/api/me/tasks?limit=60", hog) as readers:  # 300 KB each
-        answered = statuses(readers)
+        answered = count_statuses(readers)
 
     assert answered.keys() == {200, 429}
     assert 12 <= answered[200] <= 16  # the limit of a person is 4 MB
@@ -125,10 +133,10 @@ def test_responses_of_50_kb_count_when_the_kernel_takes_no_more_bytes_of_the_con
     ):
         for reader in readers:
             reader.sendall(request_for(default_service, MEDIUM_LIST, hog) * 7)  # the kernel takes about five
-        refused = eventually_refused(default_service, MEDIUM_LIST, hog)
+        refused = ask_until_refused(default_service, MEDIUM_LIST, hog)
         small = get_uncompressed(default_service, "/api/me/tasks?limit=1", hog)
         held = memory(default_service) - held_before
-        answered = statuses(readers)
+        answered = count_statuses(readers)
 
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/answers-not-taken")
     assert small.status_code == 200
@@ -149,7 +157,7 @@ def test_large_responses_of_all_people_have_a_limit_and_small_ones_are_sent_as_u
             for hog in hogs
             for reader in stack.enter_context(asking(default_service, 4, LARGE_LIST, hog))
         ]
-        answered = statuses(readers)
+        answered = count_statuses(readers)
         time.sleep(2)
         held = memory(default_service) - held_before
 
@@ -174,7 +182,7 @@ def test_an_unread_response_to_a_batch_delays_no_other_large_body_of_the_person(
         reader.settimeout(20)
         reader.connect(address_of(default_service))
         reader.sendall(head.encode() + body)
-        first = statuses([reader])
+        first = count_statuses([reader])
         second = post(default_service, "/batch", batch, hog)
 
     assert first == {200: 1}
@@ -188,7 +196,7 @@ def test_unread_documentation_without_a_token_uses_up_the_limit_of_that_address_
     default_service: Service,
 ) -> None:
     with asking(default_service, 40, BUNDLE, address="127.0.0.5") as readers:
-        answered = statuses(readers)
+        answered = count_statuses(readers)
         others = get_uncompressed(default_service, BUNDLE)
 
     assert answered.keys() == {200, 429}
@@ -210,7 +218,7 @@ def test_unread_documentation_from_many_addresses_delays_only_requests_without_a
                 asking(default_service, 10, BUNDLE, address=f"127.0.0.{number}")
             )
         ]
-        answered = statuses(readers)
+        answered = count_statuses(readers)
         refused = get_uncompressed(default_service, BUNDLE)
         mine = get_uncompressed(default_service, LARGE_LIST, ann)
         held = memory(default_service) - held_before
@@ -232,7 +240,7 @@ def test_unread_responses_hold_no_connection_of_a_pooler(
     ):
         hog = make_hoarder(service)
         with asking(service, 40, LARGE_LIST, hog) as readers, honest_person(service) as honest:
-            answered = statuses(readers)
+            answered = count_statuses(readers)
             time.sleep(2)
 
     assert answered == {200: 4, 429: 36}

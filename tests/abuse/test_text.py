@@ -12,7 +12,7 @@ import pytest
 
 from tests.abuse.bodies import BATCHES, COSTLIEST, REFUSED_BATCHES, REFUSED_BODIES, TASKS, batch_of, to_json
 from tests.abuse.hog import hogging
-from tests.abuse.honest import Measured, Window, honest_person, until_good, windows
+from tests.abuse.honest import Measured, Window, honest_person, measure_windows, until_good
 from tests.abuse.sockets import address_of
 from tests.support.factories import someone
 from tests.support.servers.service import Service
@@ -150,7 +150,7 @@ def test_during_a_flood_of_large_bodies_other_people_keep_their_share_of_cpu(
 ) -> None:
     hog = someone("hog")
 
-    measured = windows(
+    measured = measure_windows(
         default_service,
         lambda: hogging(default_service, hog, at_once=8, paths=[path], bodies=[*bodies.values()]),
         lambda window: window.abused.median < 0.06 and window.abused.p99 < 1 and is_fair(window),

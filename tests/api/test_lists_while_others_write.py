@@ -11,7 +11,7 @@ from app.domain.task_list import Order, Selection
 from app.infra.postgres.database import Database
 from app.infra.statements.tasks import update_of
 from app.infra.tasks import NeonTaskRepository
-from tests.contracts.test_lists import a_task, walked
+from tests.contracts.test_lists import a_task, read_all_ids
 from tests.support.factories import MANY, later, someone, task_made
 from tests.support.people import People
 
@@ -36,7 +36,7 @@ async def test_given_a_thousand_changes_during_a_paged_read_then_each_unchanged_
 
     async def walk(*, descending: bool) -> list[str]:
         selection = Selection(order=order, descending=descending)
-        ids = await walked(mine, selection, rng.choice([1, 3, 7]))
+        ids = await read_all_ids(mine, selection, rng.choice([1, 3, 7]))
         return [task_id for task_id in ids if task_id in unchanged_ids]
 
     walks: list[list[str]] = []

@@ -122,12 +122,14 @@ async def test_given_no_room_between_two_tasks_then_a_move_spreads_the_tasks_in_
     ann = people.one()
     expected = await create_tasks(ann, 3)
 
-    for number in range(700):  # each move halves the room before the last task
-        task, last = expected[number % 2], expected[2]
+    for _ in range(700):  # each move halves the room before the last task, which is used up after about 640
+        task, _, last = expected
         expected = moved(expected, task, "before", last)
         response = await ann.ask("POST", f"{task}/move", json={"before": last})
         assert response.status_code == 200
     assert await order(ann) == expected
+    last_task = (await ann.ask("GET", expected[2])).json()
+    assert last_task["version"] > 1  # no move was of this task, so it was spread
 
     new = (await ann.create())["id"]
     assert await order(ann) == [new, *expected]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-async def every_kind(people: People) -> list[httpx.Response]:
+async def responses_of_each_kind(people: People) -> list[httpx.Response]:
     """Return one response of each kind."""
     ann = people.one()
     task = await ann.create()
@@ -37,7 +37,7 @@ async def every_kind(people: People) -> list[httpx.Response]:
 
 
 async def test_every_response_forbids_sniffing_scripts_and_frames(people: People) -> None:
-    answers = await every_kind(people)
+    answers = await responses_of_each_kind(people)
 
     statuses = [answer.status_code for answer in answers]
     assert statuses == [200, 200, 304, 204, 400, 401, 403, 404, 405, 204, 200, 200, 200, 302]
@@ -58,7 +58,7 @@ async def test_the_policy_of_the_documentation_allows_only_scripts_of_the_servic
 async def test_responses_of_health_and_errors_are_not_cached(people: People) -> None:
     answers = [
         answer
-        for answer in await every_kind(people)
+        for answer in await responses_of_each_kind(people)
         if answer.status_code >= 400 or "/health" in answer.url.path
     ]
 

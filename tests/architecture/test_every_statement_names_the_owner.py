@@ -41,7 +41,7 @@ def parts_of(sql: str) -> list[str]:
     """Split a statement into itself and every statement within its parentheses, each without those inside it."""
     parts, flat = [], " ".join(sql.split())
     while beginnings := list(BEGINNING.finditer(flat)):
-        start = beginnings[-1].start()  # the last one contains no other
+        start = beginnings[-1].start()  # the last statement contains no other
         depth, end = 0, start
         for end in range(start, len(flat)):
             depth += {"(": 1, ")": -1}.get(flat[end], 0)
@@ -79,7 +79,7 @@ def parts_without(owner: str, query: LoggedQuery) -> list[str]:
 
 
 def statements() -> dict[str, Statement]:
-    """Return the statements that are compiled at import. Those made for a shape or for columns are not here."""
+    """Return the statements that are compiled at import, so none that is made for a shape or for columns."""
     modules = [
         importlib.import_module(module.name)
         for module in pkgutil.iter_modules(app.infra.statements.__path__, "app.infra.statements.")

@@ -279,7 +279,7 @@ def test_a_distant_server_gets_and_sends_bytes_later_but_in_order() -> None:
         ({"POOLER": "forgets", "DISTANCE": "2"}, "pooler-forgets-distance-2", 64),
     ],
 )
-def test_each_route_to_the_database_has_its_own_results(
+def test_each_route_to_the_database_has_its_own_name_and_number_of_clients(
     env: dict[str, str], route: str, clients: int
 ) -> None:
     chosen = BenchSettings.from_env(env)

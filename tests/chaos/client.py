@@ -12,7 +12,7 @@ UNKNOWN_TYPE: Final = "/problems/outcome-unknown"
 
 
 class Client:
-    """One connection that is kept open, and opened again after the server closed it."""
+    """One connection, opened again after it was closed. `keep=False`: it is closed after each response."""
 
     def __init__(self, port: int, *, keep: bool = True) -> None:
         self.port = port

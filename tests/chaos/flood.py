@@ -1,7 +1,8 @@
 """Floods the service with many forged tokens a second, from a separate process with low priority.
 
-In odd seconds (of the monotonic clock, which all processes share) only the key and the signature of the tokens are wrong. In even
-seconds they have another issuer: they cost the client the same, but the service needs no key to refuse them.
+In odd seconds (of the monotonic clock, which all processes share) only the key and the signature of the tokens are
+wrong. In even seconds the tokens have another issuer. They cost the client the same, but the service needs no key to
+refuse them.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from tests.support.signing import b64
 CONNECTIONS = 16
 
 
-def unknown_at(moment: float) -> bool:
-    """Return whether the tokens of this second have the right issuer and an unknown key."""
+def has_unknown_keys(moment: float) -> bool:
+    """Return whether the tokens of this second have the right issuer and unknown keys."""
     return bool(int(moment) % 2)
 
 
@@ -41,7 +42,7 @@ async def flood(port: int, rate: float, seconds: float) -> dict[str, int]:
         client, number = Client(port), first
         while (due := start + number / rate) < start + seconds:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            unknown = unknown_at(time.monotonic())
+            unknown = has_unknown_keys(time.monotonic())
             status, _, _ = await client.ask("GET", "/api/me/tasks", forged_token(number, unknown=unknown))
             if unknown:
                 statuses[status] += 1

@@ -10,12 +10,12 @@ from tests.support.signing import SigningKey
 LIFETIME: Final = 7200  # seconds: longer than any scenario
 
 
-def signed(key: SigningKey, owner: str, *, age: int = 0, lifetime: int = LIFETIME) -> str:
+def sign(key: SigningKey, owner: str, *, age: int = 0, lifetime: int = LIFETIME) -> str:
     """Sign a token that was issued `age` seconds ago, and is valid for `lifetime` seconds from then."""
     issued = int(time.time()) - age
     return key.sign({"sub": owner, "iss": ORIGIN, "aud": ORIGIN, "iat": issued, "exp": issued + lifetime})
 
 
-def all_signed(key: SigningKey, owners: Iterable[str]) -> dict[str, str]:
+def sign_all(key: SigningKey, owners: Iterable[str]) -> dict[str, str]:
     """Sign a token for each owner."""
-    return {owner: signed(key, owner) for owner in owners}
+    return {owner: sign(key, owner) for owner in owners}

@@ -28,7 +28,7 @@ class Allowed:
     share_before: float | None = 1.0  # least share before the fault; None: there is no time before it
     share_during: float = 0.0  # least share during the fault
     share_of_reads: float = 0.0  # least share of reads during the fault
-    nothing_new_from: float | None = None  # time since the begin of the fault; then creations must fail
+    nothing_new_from: float | None = None  # time since the start of the fault; then creations must fail
 
 
 @dataclass
@@ -46,14 +46,14 @@ class Record:
 
 @dataclass
 class Verdict:
-    """One row of the table. Times are in seconds."""
+    """One row of the table. Times are in seconds; `before`, `during` and `after` are shares of 2xx responses."""
 
     statuses: dict[str, int]
     before: float | None
     during: float | None
     after: float | None
     outage: float
-    back: float
+    back: float  # from the end of the fault to the last response without 2xx
     slowest: float
     lost: int
     twice: int

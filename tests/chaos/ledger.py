@@ -51,7 +51,7 @@ class Ledger:
         self._unknown: set[str] = set()  # titles of creations with an unknown outcome
         self._refused: set[str] = set()  # titles of refused creations
 
-    def created(self, title: str, status: str, task: Any) -> None:
+    def note_creation(self, title: str, status: str, task: Any) -> None:
         """Note a creation."""
         if status == "201":
             self.open[task["id"]] = Entry(title)
@@ -59,7 +59,7 @@ class Ledger:
         else:
             (self._unknown if _is_unknown(status) else self._refused).add(title)
 
-    def toggled(self, task_id: str, status: str, task: Any) -> None:
+    def note_toggle(self, task_id: str, status: str, task: Any) -> None:
         """Note a toggle. Each acknowledged toggle must have a new version."""
         entry = self.open[task_id]
         if status == "200":
@@ -72,13 +72,13 @@ class Ledger:
         else:
             entry.refused_toggles += 1
 
-    def deleted(self, task_id: str, status: str) -> None:
+    def note_deletion(self, task_id: str, status: str) -> None:
         """Note a deletion."""
         if status == "204" or _is_unknown(status):
             entry = self.closed[task_id] = self.open.pop(task_id)
             entry.deleted = "yes" if status == "204" else "perhaps"
 
-    def read(self, task_id: str, status: str, task: Any) -> None:
+    def note_read(self, task_id: str, status: str, task: Any) -> None:
         """Note what was read."""
         entry = self.open[task_id]
         if status == "200":
@@ -88,14 +88,14 @@ class Ledger:
         elif status == "404":
             self.findings.add("lost", f"{entry.title} was acknowledged, and read as 404")
 
-    def listed(self, tasks: Iterable[Any]) -> None:
+    def note_list(self, tasks: Iterable[Any]) -> None:
         """Note a list: every row is the owner's."""
         for task in tasks:
             self._check_owner(task)
 
     def audit(self, listed: list[Any], trashed: list[Any]) -> Findings:
         """Compare the ledger with all tasks that exist at the end."""
-        self.listed([*listed, *trashed])
+        self.note_list([*listed, *trashed])
         live, ended = ({task["id"]: task for task in tasks} for tasks in (listed, trashed))
         self._find_twice([*listed, *trashed])
         for task_id, entry in self.open.items():

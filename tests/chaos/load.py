@@ -38,23 +38,23 @@ class Person:
         task_id = self._chance.choice(list(self.ledger.open))
         match kind:
             case "read":
-                self.ledger.read(task_id, *await self._ask("read", "GET", f"/{task_id}"))
+                self.ledger.note_read(task_id, *await self._ask("read", "GET", f"/{task_id}"))
             case "toggle":
-                self.ledger.toggled(task_id, *await self._ask("toggle", "PATCH", f"/{task_id}/complete"))
+                self.ledger.note_toggle(task_id, *await self._ask("toggle", "PATCH", f"/{task_id}/complete"))
             case _:
                 status, _ = await self._ask("delete", "DELETE", f"/{task_id}")
-                self.ledger.deleted(task_id, status)
+                self.ledger.note_deletion(task_id, status)
 
     async def create(self) -> None:
         """Create a task with a title that no other task has."""
         title = f"{self.ledger.owner} {uuid4().hex}"
-        self.ledger.created(title, *await self._ask("create", "POST", "", {"title": title}))
+        self.ledger.note_creation(title, *await self._ask("create", "POST", "", {"title": title}))
 
     async def read_list(self) -> None:
         """Read the first page of the list."""
         status, tasks = await self._ask("list", "GET", "")
         if status == "200":
-            self.ledger.listed(tasks)
+            self.ledger.note_list(tasks)
 
     async def all_tasks(self, query: str) -> list[Any]:
         """Return the tasks of all pages of a list."""

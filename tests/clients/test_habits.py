@@ -1,4 +1,4 @@
-"""Each kind of client, with the headers and bodies that it sends by habit, can use every operation on tasks.
+"""Each kind of client, with its usual headers and bodies, can use every operation on tasks except event streams.
 
 Each kind imitates the library that it is named after. Real clients that are installed (`tests.clients.real`) send
 the same requests.
@@ -173,6 +173,8 @@ def test_every_operation_of_the_client_has_the_expected_result(
         "move": client.ask("POST", f"{path}/move", {"before": other["id"]}),
         "batch": client.ask("POST", "/batch", {"operations": [{"op": "create", "title": "x"}]}),
         "delete": client.ask("DELETE", path),
+        "restore": client.ask("POST", f"{path}/restore"),
+        "changes": client.ask("GET", "/changes"),
     }
 
     assert made.status_code == 201

@@ -20,7 +20,7 @@ def mine(repository_of: RepositoryOf) -> TaskRepository:
     return repository_of(someone())
 
 
-async def applied(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> list[Any]:
+async def apply(mine: TaskRepository, *operations: Operation, at_most: int = MANY) -> list[Any]:
     """Apply the operations, and return the task that each one returns; None for a deletion."""
     done = await mine.apply(operations, at=later(1), at_most=at_most)
     return [None if one is None else read(one) for one in done]
@@ -65,9 +65,7 @@ async def test_each_operation_of_a_batch_does_the_same_as_its_own_method(reposit
             await repository.add(task, at_most=MANY)
         await repository.trash(restored.id, at=later(0))
 
-    results = await applied(
-        by_batch, Restore(restored.id), new, Change(changed.id, changes), Trash(trashed.id)
-    )
+    results = await apply(by_batch, Restore(restored.id), new, Change(changed.id, changes), Trash(trashed.id))
 
     expected = [
         await by_methods.restore(restored.id, at=later(1)),
@@ -107,7 +105,7 @@ async def test_a_change_of_one_field_keeps_the_others(
     for repository in (by_batch, by_method):
         await repository.add(task, at_most=MANY)
 
-    (done,) = await applied(by_batch, Change(task.id, changes))
+    (done,) = await apply(by_batch, Change(task.id, changes))
 
     assert {**done, "user_id": other_owner} == read(await by_method.change(task.id, changes, at=later(1)))
 
@@ -117,7 +115,7 @@ async def test_changes_of_different_tasks_do_not_affect_each_other(mine: TaskRep
     for task in (one, two):
         await mine.add(task, at_most=MANY)
 
-    first, second = await applied(
+    first, second = await apply(
         mine, Change(one.id, TaskChanges(title="x")), Change(two.id, TaskChanges(description=None))
     )
 
@@ -143,9 +141,9 @@ async def test_a_batch_increments_the_revision_once(mine: TaskRepository) -> Non
     await mine.add(TaskFactory.build(), at_most=MANY)
     before = await revision_of(mine)
 
-    await applied(mine, *tasks)
+    await apply(mine, *tasks)
     assert await revision_of(mine) == before + 1
-    await applied(mine, *(Trash(task.id) for task in tasks), TaskFactory.build())
+    await apply(mine, *(Trash(task.id) for task in tasks), TaskFactory.build())
     assert await revision_of(mine) == before + 2
 
 
@@ -153,7 +151,7 @@ async def refusal_of(mine: TaskRepository, *operations: Operation, at_most: int 
     """Check that the whole batch is refused and writes nothing, and return the error."""
     before = await everything(mine)
     with pytest.raises(DomainError) as raised:
-        await applied(mine, *operations, at_most=at_most)
+        await apply(mine, *operations, at_most=at_most)
     assert await everything(mine) == before
     return raised.value
 
@@ -208,7 +206,7 @@ async def test_a_batch_with_the_current_versions_is_done(mine: TaskRepository) -
     await mine.add(gone, at_most=MANY)
     await mine.trash(gone.id, at=later(0))
 
-    changed, restored = await applied(
+    changed, restored = await apply(
         mine, Change(task.id, TaskChanges(title="x"), frozenset({1, 5})), Restore(gone.id, frozenset({2}))
     )
 
@@ -243,10 +241,10 @@ async def test_the_first_absent_task_is_reported_before_another_version_and_too_
 
 
 async def test_a_batch_may_fill_the_list_but_not_exceed_its_limit(mine: TaskRepository) -> None:
-    await applied(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
+    await apply(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
 
     refusal = await refusal_of(mine, TaskFactory.build(), TaskFactory.build(), at_most=3)
-    await applied(mine, TaskFactory.build(), at_most=3)
+    await apply(mine, TaskFactory.build(), at_most=3)
 
     assert isinstance(refusal, TooManyTasks)
     with pytest.raises(TooManyTasks):
@@ -257,9 +255,9 @@ async def test_given_a_limit_that_was_lowered_then_a_batch_that_creates_nothing_
     mine: TaskRepository,
 ) -> None:
     one, other = TaskFactory.build(), TaskFactory.build()
-    await applied(mine, one, other, at_most=2)
+    await apply(mine, one, other, at_most=2)
 
-    await applied(mine, Change(one.id, TaskChanges(title="less")), Trash(other.id), at_most=1)
+    await apply(mine, Change(one.id, TaskChanges(title="less")), Trash(other.id), at_most=1)
     refusal = await refusal_of(
         mine, Change(one.id, TaskChanges(title="more")), TaskFactory.build(), at_most=1
     )

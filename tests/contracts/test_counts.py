@@ -23,13 +23,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture(params=["process", pytest.param("shared", marks=pytest.mark.server)])
-async def counts(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter]:
+async def counter(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter]:
     """The counter of a process, or the one in the store. With the store, nothing may be counted in the process."""
     own = MemoryCounter()
     shared = request.param == "shared"
-    counts: RequestCounter = RedisCounter(request.getfixturevalue("store").url, own) if shared else own
-    yield counts
-    await counts.close()
+    counter: RequestCounter = RedisCounter(request.getfixturevalue("store").url, own) if shared else own
+    yield counter
+    await counter.close()
     if shared:
         assert len(own) == 0
 
@@ -40,26 +40,26 @@ def name() -> str:
     return f"person:{uuid4()}"
 
 
-async def test_each_call_adds_one(counts: RequestCounter, name: str) -> None:
-    assert [await counts.add(name, 1, 60) for _ in range(3)] == [1, 2, 3]
+async def test_each_call_adds_one(counter: RequestCounter, name: str) -> None:
+    assert [await counter.add(name, 1, 60) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_a_new_window_begins_with_one(counts: RequestCounter, name: str) -> None:
-    assert [await counts.add(name, number, 60) for number in (7, 7, 8, 8, 9)] == [1, 2, 1, 2, 1]
+async def test_a_new_window_begins_with_one(counter: RequestCounter, name: str) -> None:
+    assert [await counter.add(name, number, 60) for number in (7, 7, 8, 8, 9)] == [1, 2, 1, 2, 1]
 
 
-async def test_each_name_is_counted_separately(counts: RequestCounter, name: str) -> None:
-    await counts.add(name, 1, 60)
+async def test_each_name_is_counted_separately(counter: RequestCounter, name: str) -> None:
+    await counter.add(name, 1, 60)
 
-    assert await counts.add(f"{name} ", 1, 60) == 1
+    assert await counter.add(f"{name} ", 1, 60) == 1
 
 
-async def test_additions_at_the_same_time_are_all_counted(counts: RequestCounter, name: str) -> None:
-    found = await asyncio.gather(*(counts.add(name, 1, 60) for _ in range(200)))
+async def test_additions_at_the_same_time_are_all_counted(counter: RequestCounter, name: str) -> None:
+    found = await asyncio.gather(*(counter.add(name, 1, 60) for _ in range(200)))
 
     assert sorted(found) == list(range(1, 201))
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda name: name + "ä\ud800\r\n 🎉", lambda name: name * 9])
-async def test_any_name_is_counted(counts: RequestCounter, name: str, change: Callable[[str], str]) -> None:
-    assert [await counts.add(change(name), 1, 60) for _ in range(2)] == [1, 2]
+async def test_any_name_is_counted(counter: RequestCounter, name: str, change: Callable[[str], str]) -> None:
+    assert [await counter.add(change(name), 1, 60) for _ in range(2)] == [1, 2]

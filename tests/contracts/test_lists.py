@@ -91,7 +91,7 @@ async def add_five(mine: TaskRepository) -> dict[str, str]:
     return names
 
 
-async def walked(mine: TaskRepository, selection: Selection, limit: int) -> list[str]:
+async def read_all_ids(mine: TaskRepository, selection: Selection, limit: int) -> list[str]:
     """Read a list page by page, and return the ids."""
     ids: list[str] = []
     after: Bookmark | None = None
@@ -120,7 +120,7 @@ async def test_a_list_in_any_order_is_the_same_in_pages_of_any_size(
     mine = repository_of(someone())
     names = await add_five(mine)
 
-    ids = await walked(mine, Selection(order=order, descending=descending), limit)
+    ids = await read_all_ids(mine, Selection(order=order, descending=descending), limit)
 
     assert "".join(names[task_id] for task_id in ids) == ORDERED[order, descending]
 
@@ -133,7 +133,7 @@ async def test_a_list_has_exactly_the_tasks_that_match_every_filter(
     names = await add_five(mine)
     await add_five(theirs)
 
-    ids = await walked(mine, Selection(**conditions), 2)
+    ids = await read_all_ids(mine, Selection(**conditions), 2)
 
     assert "".join(names[task_id] for task_id in ids) == expected
 
@@ -145,13 +145,13 @@ async def test_the_trash_is_a_list_of_its_own_in_any_order(repository_of: Reposi
         if name in "abd":
             await mine.trash(TaskId(UUID(task_id)), at=later(20))
 
-    alive = await walked(mine, NEWEST, 1)
+    alive = await read_all_ids(mine, NEWEST, 1)
     trashed = [
-        await walked(mine, Selection(trashed=True, order=order), 1)
+        await read_all_ids(mine, Selection(trashed=True, order=order), 1)
         for order in (Order.CREATED, Order.TITLE, Order.DUE)
     ]
 
-    assert "".join(map(names.get, alive)) == "ec"  # type: ignore[arg-type]  # all are known
+    assert "".join(map(names.get, alive)) == "ec"  # type: ignore[arg-type]  # `names` has every id
     assert ["".join(names[i] for i in ids) for ids in trashed] == ["dba", "dba", "dba"]
     assert all(
         task["trashed_at"] for task in read(await mine.page(9, after=None, selection=Selection(trashed=True)))

@@ -39,7 +39,7 @@ def pooler_shared(harness: Harness) -> None:
         pooler,
         harness.serving(url_of(pooler), settings) as service,
         harness.under_load(service, people=24),
-        harness.fault(),  # none but the load: 24 people share three connections
+        harness.fault(),  # only the load: 24 people share three connections
     ):
         time.sleep(15.0 if harness.long else 4.0)
 

@@ -10,7 +10,7 @@ import httpx
 
 from app.infra.auth.jwt_claims import LEEWAY
 from tests.chaos.harness import PEOPLE, Harness, new_people
-from tests.chaos.issuer import signed
+from tests.chaos.issuer import sign
 from tests.chaos.judge import BUSY, Allowed
 from tests.chaos.scenario import scenario
 from tests.chaos.small_disk import NotHere
@@ -24,7 +24,7 @@ ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
 def clock_off(harness: Harness, seconds: int) -> None:
     """Start a service whose clock is wrong by `seconds`. Tokens that are valid by this clock must get 200, others 401."""
     key = SigningKey("one")
-    tokens = {owner: signed(key, owner, age=AGE) for owner in new_people(PEOPLE)}
+    tokens = {owner: sign(key, owner, age=AGE) for owner in new_people(PEOPLE)}
     clock = {"LD_PRELOAD": library(), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with (
         harness.background.entered(jwks_server(key.public)) as server,
@@ -33,11 +33,11 @@ def clock_off(harness: Harness, seconds: int) -> None:
         harness.fault(),
         httpx.Client(base_url=service.url) as client,
     ):
-        off = creation_time(client, signed(key, "x", age=AGE)) - time.time()
+        off = creation_time(client, sign(key, "x", age=AGE)) - time.time()
         harness.promise(abs(off - seconds) < 5, f"its clock is {off:+.0f} s off")
         for age, left in ((0, 900), (AGE, 900), (AGE, 5), (AGE, -5)):
             expected = 200 if age + seconds >= -LEEWAY and left - seconds > -LEEWAY else 401
-            token = signed(key, "x", age=age, lifetime=age + left)
+            token = sign(key, "x", age=age, lifetime=age + left)
             status = client.get("/api/me/tasks", headers=bearer(token)).status_code
             harness.promise(status == expected, f"a token {age} s old with {left} s left: {status}")
 

@@ -25,7 +25,7 @@ def idle_terminated(harness: Harness) -> None:
         for _ in range(5):
             harness.background.run(load.pause())
             ended += int(harness.sql(IDLE.format(harness.database), "postgres"))
-            time.sleep(0.1)  # the connections have ended; the next scenario covers requests in that moment
+            time.sleep(0.1)  # until they have ended; `terminated_mid_query` has requests in that moment
             harness.background.run(load.resume())
             time.sleep(0.3)
         harness.promise(ended >= 5, f"{ended} connections were ended")

@@ -12,9 +12,9 @@ import httpx
 
 from dev.postgres import free_port
 from tests.chaos.answers import Answer
-from tests.chaos.flood import unknown_at
+from tests.chaos.flood import has_unknown_keys
 from tests.chaos.harness import PEOPLE, Harness, new_people, port_of
-from tests.chaos.issuer import all_signed, signed
+from tests.chaos.issuer import sign, sign_all
 from tests.chaos.judge import BUSY, FEW, Allowed
 from tests.chaos.scenario import scenario
 from tests.support.servers.better_auth import better_auth
@@ -29,7 +29,7 @@ RATE = 1000  # forged tokens a second
 @scenario("auth server down at the start", Allowed(outage=6.0, slowest=3.0, share_before=None, back=2.0))
 def auth_down_at_start(harness: Harness) -> None:
     key, port = SigningKey("one"), free_port()
-    tokens, settings = all_signed(key, new_people(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}
+    tokens, settings = sign_all(key, new_people(PEOPLE)), {"JWKS_URL": f"http://127.0.0.1:{port}/jwks"}
     with ExitStack() as stack:
         service = stack.enter_context(harness.serving(settings=settings))
         load = stack.enter_context(harness.under_load(service, tokens=tokens, after=3.2))
@@ -45,7 +45,7 @@ def auth_down_at_start(harness: Harness) -> None:
 
 @scenario("auth server hangs", UNNOTICED)
 def auth_hanging(harness: Harness) -> None:
-    unknown = signed(SigningKey("two"), "x")
+    unknown = sign(SigningKey("two"), "x")
     with loaded_service(harness, SigningKey("one")) as (key_server, service), harness.fault():
         key_server.behaviour = "hang"
         status, took = timed_request(service, unknown)
@@ -58,7 +58,7 @@ def auth_rotating(harness: Harness) -> None:
     old, new = SigningKey("old"), SigningKey("new")
     with loaded_service(harness, old) as (key_server, service), harness.fault():
         key_server.keys = [new.public, old.public]
-        status, took = timed_request(service, signed(new, "x"))
+        status, took = timed_request(service, sign(new, "x"))
         harness.promise((status, took < 1.0) == (200, True), f"the new key: {status} after {took:.2f} s")
         time.sleep(2.0)  # the people continue with tokens of the old key
 
@@ -96,8 +96,8 @@ def unknown_keys(harness: Harness) -> None:
     harness.promise(fetched <= 8, f"{fetched} fetches (limit in the first minute: 8)")
     # Sending the flood takes CPU too. In every other second the forged tokens have a wrong issuer, so the service needs
     # no key to refuse them: those seconds show the cost of the sending alone.
-    control = p99([each for each in during if not unknown_at(each.sent_at)])
-    unknown = p99([each for each in during if unknown_at(each.sent_at)])
+    control = p99([each for each in during if not has_unknown_keys(each.sent_at)])
+    unknown = p99([each for each in during if has_unknown_keys(each.sent_at)])
     harness.promise(
         unknown <= 1.5 * control,
         f"p99 of good tokens: {unknown * 1000:.1f} ms; {control * 1000:.1f} ms in seconds with as many"
@@ -108,7 +108,7 @@ def unknown_keys(harness: Harness) -> None:
 @contextmanager
 def loaded_service(harness: Harness, key: SigningKey) -> Iterator[tuple[JwksServer, Service]]:
     """Start a key server and a service that trusts it. People send requests with tokens that the key signed."""
-    tokens = all_signed(key, new_people(PEOPLE))
+    tokens = sign_all(key, new_people(PEOPLE))
     with (
         harness.background.entered(jwks_server(key.public)) as server,
         harness.serving(settings={"JWKS_URL": server.url}) as service,

@@ -23,10 +23,10 @@ from tests.support.servers.service import serving
 from tests.support.waiting import wait_until
 
 STOPPED = 2.0  # seconds in which the process must exit after SIGTERM, at any moment of its start
-AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds after the start
+AFTER = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)  # seconds from the start to SIGTERM
 APART = 6.0
-"""Seconds between two kills. If a worker dies within 5.5 s of another one, granian ends the service."""
-REQUESTS = 200  # after the log reader is gone
+"""Seconds between two kills. If the only worker dies again within 5.5 s, granian ends the service."""
+REQUESTS = 200  # sent after the log reader is gone
 COUNT = "taskward_http_request_duration_seconds_count"
 UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES)
 

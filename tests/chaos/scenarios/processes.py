@@ -96,7 +96,7 @@ def rolling(harness: Harness) -> None:
                 running.append(another(f"new-{number}"))
                 update_targets(proxy, running)
                 leaving.process.send_signal(signal.SIGTERM)
-                seconds = wait_until(partial(unready, leaving), pause=0.05)
+                seconds = wait_until(partial(is_unready, leaving), pause=0.05)
                 harness.promise(seconds <= DELAY, f"not ready {seconds:.2f} s after SIGTERM")
                 running.remove(leaving)
                 update_targets(proxy, running)
@@ -110,6 +110,6 @@ def update_targets(proxy: Proxy, services: list[Service]) -> None:
     proxy.aim([port_of(service) for service in services if is_up(service.url, "/health/ready")])
 
 
-def unready(service: Service) -> bool:
+def is_unready(service: Service) -> bool:
     """Return whether `/health/ready` of a service is not 200."""
     return not is_up(service.url, "/health/ready")

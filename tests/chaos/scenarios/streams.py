@@ -43,7 +43,7 @@ def live_store(harness: Harness) -> None:
         here, there = (
             stack.enter_context(harness.serving(settings=settings, folder=name)) for name in ("here", "there")
         )
-        streams = {owner: opened_stream(harness, stack, there, owner) for owner in new_people(FOLLOWERS)}
+        streams = {owner: open_stream(harness, stack, there, owner) for owner in new_people(FOLLOWERS)}
         faults: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {  # what fails, and what recovers
             "killed": (store.kill, store.start),
             "paused": (partial(store.signal, signal.SIGSTOP), partial(store.signal, signal.SIGCONT)),
@@ -82,7 +82,7 @@ def worker_killed_unannounced(harness: Harness) -> None:
             # This write creates the owner's row. So the next one is a single statement, whose confirmation the proxy
             # recognises.
             write(service, owner, "first")
-            stream = opened_stream(harness, stack, service, owner)
+            stream = open_stream(harness, stack, service, owner)
             connection, writer = connection_to_another_worker(service, port_of_stream(stream))
             harness.background.run(load.pause())  # the proxy would drop the confirmations of its writes too
             with harness.fault():
@@ -104,7 +104,7 @@ def worker_killed_unannounced(harness: Harness) -> None:
         )
 
 
-def opened_stream(harness: Harness, stack: ExitStack, service: Service, owner: str) -> EventReader:
+def open_stream(harness: Harness, stack: ExitStack, service: Service, owner: str) -> EventReader:
     """Open a stream of one person, which is read in the background until the stack ends."""
     enter = harness.background.entered
     client = stack.enter_context(enter(httpx.AsyncClient()))
