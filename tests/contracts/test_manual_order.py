@@ -91,9 +91,8 @@ async def test_given_no_room_then_a_move_writes_its_task_its_target_and_64_tasks
         mine, [*(f"A{n}V" for n in range(10, 80)), "V", "V", *(f"W{n}V" for n in range(10, 80))]
     )
     revision = await mine.revision()
-    target = (
-        71 if side == "before" else 70
-    )  # the new place is between tasks 70 and 71, which have the same position
+    # The new place is between tasks 70 and 71, which have the same position.
+    target = 71 if side == "before" else 70
 
     await mine.move(Move(tasks[0].id, tasks[target].id, before=side == "before"), at=later(1))
 
@@ -113,6 +112,7 @@ async def test_if_the_nearest_tasks_have_no_room_either_more_tasks_get_new_posit
     await mine.move(Move(tasks[139].id, tasks[70].id, before=True), at=later(1))
 
     assert await order_of(mine, tasks) == [*range(70), 139, *range(70, 139)]
+    assert [(await mine.show(task.id)).version for task in tasks] == [2] * len(tasks)
 
 
 async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_room(
@@ -130,7 +130,7 @@ async def test_a_task_that_is_already_in_its_place_stays_even_if_there_is_no_roo
 
 
 @pytest.mark.parametrize("positions", ["AB", "AAA"])
-async def test_a_refused_move_names_a_missing_task_before_a_stale_version_and_that_before_a_wrong_target(
+async def test_a_refused_move_reports_a_missing_task_first_then_a_stale_version_then_a_wrong_target(
     repository_of: RepositoryOf, positions: str
 ) -> None:
     mine, theirs = repository_of(someone("ann")), repository_of(someone("bob"))

@@ -21,7 +21,7 @@ from tests.support.fakes import MemoryKeyedTaskRepository, MemoryStore, MemoryTa
 
 QUOTA = StorageQuota(responses=3, body_bytes=100)
 LARGE = StorageQuota()
-NOTHING = timedelta()
+AT_NOON = timedelta()
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Store:
     """Makes repositories of an owner: for any requests, and for a single write with an Idempotency-Key."""
 
     of: Callable[[UserId], TaskRepository]
-    # The time after noon is that of the write.
+    # The `timedelta` is the time from noon to the write.
     keyed: Callable[[UserId, IdempotentRequest, ResponseForm, timedelta, StorageQuota], TaskRepository]
 
     def once(
         self, owner: UserId, key: str, *, body: bytes = b"x", form: ResponseForm | None = None
     ) -> TaskRepository:
         """Return the repository for a request with a key at noon."""
-        return self.keyed(owner, IdempotentRequest("x", key, body), form or ResponseForm(), NOTHING, LARGE)
+        return self.keyed(owner, IdempotentRequest("x", key, body), form or ResponseForm(), AT_NOON, LARGE)
 
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])
@@ -61,8 +61,10 @@ def store(request: pytest.FixtureRequest) -> Store:
     return Store(lambda owner: NeonTaskRepository(database, owner=owner), keyed)
 
 
-async def is_new(store: Store, owner: UserId, key: str, *, size: int = 1, after: timedelta = NOTHING) -> bool:
-    """Send a request with a key at this time after noon. Return whether it was done; False, if it was a repeat.
+async def write_once(
+    store: Store, owner: UserId, key: str, *, size: int = 1, after: timedelta = AT_NOON
+) -> bool:
+    """Send a request with a key at this time after noon. Return whether it was done; False if it was a repeat.
 
     The request moves a task to the trash. Its response has this size and shows no task.
     """
@@ -80,17 +82,17 @@ async def test_keys_are_stored_up_to_the_limit_and_one_more_is_refused_until_the
 ) -> None:
     ann = someone("ann")
     for hour, key in enumerate("abc"):
-        await is_new(store, ann, key, after=timedelta(hours=hour))
+        await write_once(store, ann, key, after=timedelta(hours=hour))
 
     with pytest.raises(TooManyKeys) as raised:
-        await is_new(store, ann, "d", after=timedelta(hours=4))
+        await write_once(store, ann, "d", after=timedelta(hours=4))
 
     assert raised.value.retry_after == 20 * 60 * 60
-    assert not await is_new(store, ann, "a", after=timedelta(hours=4))
-    assert await is_new(store, ann, "d", after=timedelta(hours=24))
-    assert not await is_new(store, ann, "d", after=timedelta(hours=24))
+    assert not await write_once(store, ann, "a", after=timedelta(hours=4))
+    assert await write_once(store, ann, "d", after=timedelta(hours=24))
+    assert not await write_once(store, ann, "d", after=timedelta(hours=24))
     with pytest.raises(TooManyKeys):
-        await is_new(store, ann, "e", after=timedelta(hours=24))
+        await write_once(store, ann, "e", after=timedelta(hours=24))
 
 
 async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_until_enough_expire(
@@ -98,37 +100,37 @@ async def test_responses_are_stored_up_to_the_byte_limit_and_refused_beyond_it_u
 ) -> None:
     ann = someone("ann")
     for hour, (key, size) in enumerate({"a": 10, "b": 90}.items()):
-        await is_new(store, ann, key, size=size, after=timedelta(hours=hour))
+        await write_once(store, ann, key, size=size, after=timedelta(hours=hour))
 
     with pytest.raises(TooManyKeys) as raised:
-        await is_new(store, ann, "c", size=11, after=timedelta(hours=2))
+        await write_once(store, ann, "c", size=11, after=timedelta(hours=2))
 
     assert raised.value.retry_after == 23 * 60 * 60
-    assert await is_new(store, ann, "c", size=10, after=timedelta(hours=24))
+    assert await write_once(store, ann, "c", size=10, after=timedelta(hours=24))
 
 
-async def test_expired_stored_responses_free_their_bytes_each_time(store: Store) -> None:
+async def test_on_each_day_the_responses_that_expired_free_their_bytes_for_new_ones(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(4):
         for key in "abc":
-            assert await is_new(store, ann, f"{key}{day}", size=33, after=timedelta(days=day))
+            assert await write_once(store, ann, f"{key}{day}", size=33, after=timedelta(days=day))
 
     with pytest.raises(TooManyKeys):
-        await is_new(store, ann, "d", after=timedelta(days=3))
+        await write_once(store, ann, "d", after=timedelta(days=3))
 
 
 async def test_the_same_key_a_day_later_replaces_its_old_response(store: Store) -> None:
     ann = someone("ann")
 
     for day in range(9):
-        assert await is_new(store, ann, "a", size=100, after=timedelta(days=day))
+        assert await write_once(store, ann, "a", size=100, after=timedelta(days=day))
 
 
 async def test_stored_responses_of_other_people_do_not_count(store: Store) -> None:
     for owner in (someone("ann"), someone("bob")):
         for key in "abc":
-            assert await is_new(store, owner, key, size=33)
+            assert await write_once(store, owner, key, size=33)
 
 
 async def test_a_batch_stores_its_texts_around_the_tasks_that_it_shows(store: Store) -> None:
@@ -210,8 +212,8 @@ async def test_a_key_whose_response_was_deleted_still_counts(store: Store) -> No
     await store.once(ann, "a").add(task, at_most=MANY)
     await store.of(ann).purge(task.id)
 
-    await is_new(store, ann, "b")
-    await is_new(store, ann, "c")
+    await write_once(store, ann, "b")
+    await write_once(store, ann, "c")
 
     with pytest.raises(TooManyKeys):
-        await is_new(store, ann, "d")
+        await write_once(store, ann, "d")

@@ -11,7 +11,7 @@ from tests.contracts.conftest import RepositoryOf
 from tests.support.expected_json import read
 from tests.support.factories import MANY, a_task_id, later, someone, task_made
 
-# The last value: the versions that the write expects.
+# The last argument: the versions that the write expects.
 Write = Callable[[TaskRepository, TaskId, Versions | None], Awaitable[object]]
 NOTHING = TaskChanges()
 WRITES: Mapping[str, Write] = {
@@ -26,7 +26,7 @@ WRITES: Mapping[str, Write] = {
 }
 
 
-async def prepared(mine: TaskRepository, write: str) -> TaskId:
+async def prepare_task(mine: TaskRepository, write: str) -> TaskId:
     """Add a task, write it once, so that it has version 2, and return its id. For a restore it is in the trash."""
     task = task_made(0)
     await mine.add(task, at_most=MANY)
@@ -42,7 +42,7 @@ async def test_a_write_that_expects_another_version_writes_nothing(
     repository_of: RepositoryOf, write: str
 ) -> None:
     mine = repository_of(someone())
-    task_id = await prepared(mine, write)
+    task_id = await prepare_task(mine, write)
     before = await mine.page(9, after=None)
 
     with pytest.raises(TaskChanged) as raised:
@@ -58,7 +58,7 @@ async def test_a_write_that_expects_the_current_version_or_any_is_done(
     repository_of: RepositoryOf, write: str, seen: Versions | None
 ) -> None:
     mine = repository_of(someone())
-    task_id = await prepared(mine, write)
+    task_id = await prepare_task(mine, write)
 
     await WRITES[write](mine, task_id, seen)
 
@@ -70,7 +70,7 @@ async def test_a_write_that_expects_the_current_version_or_any_is_done(
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_an_absent_task_is_not_found_with_any_expected_version(
+async def test_a_write_that_expects_a_version_of_an_absent_task_raises_task_not_found(
     repository_of: RepositoryOf, write: str
 ) -> None:
     mine = repository_of(someone())
@@ -83,7 +83,7 @@ async def test_a_restored_task_is_unchanged_except_for_time_and_version(
     repository_of: RepositoryOf,
 ) -> None:
     mine = repository_of(someone())
-    task_id = await prepared(mine, "change")
+    task_id = await prepare_task(mine, "change")
     before = read(await mine.show(task_id))
 
     await mine.trash(task_id, at=later(2))

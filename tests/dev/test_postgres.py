@@ -13,7 +13,9 @@ from dev.postgres import PostgresServer, free_port
 pytestmark = pytest.mark.server
 
 
-def test_a_secret_is_written_into_a_file_that_nobody_else_could_read_at_any_moment(tmp_path: Path) -> None:
+def test_a_secret_replaces_a_file_that_everybody_can_read_with_one_that_only_its_owner_can_read(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "secret"
     file.write_text("left from before")
     file.chmod(0o666)

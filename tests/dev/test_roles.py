@@ -88,7 +88,9 @@ async def test_the_role_of_better_auth_can_neither_read_tasks_nor_gain_rights(
         await query_as(server, AUTH, sql)
 
 
-@pytest.mark.parametrize("sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", "SELECT * FROM tasks"])
+@pytest.mark.parametrize(
+    "sql", [f"SET ROLE {AUTH}", "SET ROLE taskward_app", f"SET ROLE {LOGIN}", "SELECT * FROM tasks"]
+)
 async def test_the_role_of_the_api_can_neither_become_another_role_nor_read_the_table_of_tasks(
     server: PostgresServer, sql: str
 ) -> None:
@@ -96,12 +98,14 @@ async def test_the_role_of_the_api_can_neither_become_another_role_nor_read_the_
         await query_as(server, SERVING, sql)
 
 
-async def test_the_apis_role_serves_through_its_views(server: PostgresServer) -> None:
+async def test_the_role_of_the_api_reads_the_view_of_tasks_and_has_a_statement_timeout(
+    server: PostgresServer,
+) -> None:
     assert await query_as(server, SERVING, "SELECT count(*) FROM own_tasks") == 0
     assert await query_as(server, SERVING, "SHOW statement_timeout") == "5s"
 
 
-async def test_no_two_roles_have_the_same_password(server: PostgresServer) -> None:
+async def test_each_role_has_its_own_password_and_a_wrong_one_is_refused(server: PostgresServer) -> None:
     addresses = [
         DatabaseAddress.parse(server.url_of(LOGIN, role=role)) for role in (LOGIN, AUTH, SERVING, "postgres")
     ]

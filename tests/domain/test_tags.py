@@ -57,7 +57,7 @@ def test_the_key_of_a_key_is_the_same_and_spaces_around_a_tag_do_not_change_its_
     st.lists(st.text(min_size=1, max_size=5) | st.sampled_from("İiıI❤≠ßçΣς\u0338\u0307"), min_size=1),
     st.data(),
 )
-def test_all_spellings_of_a_tag_have_the_same_key(pieces: list[str], data: st.DataObject) -> None:
+def test_all_spellings_of_a_tag_have_the_same_key_and_words(pieces: list[str], data: st.DataObject) -> None:
     tag = "".join(pieces)
     composed, decomposed = partial(normalize, "NFC"), partial(normalize, "NFD")
     spelling = st.sampled_from((composed, decomposed, lambda text: decomposed(text).casefold()))

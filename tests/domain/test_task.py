@@ -37,7 +37,7 @@ def test_a_title_that_breaks_a_rule_is_refused(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", ["x", "x" * TITLE_MAX, " " * 300 + "x", "🌱" * TITLE_MAX, "two\nlines"])
-def test_a_title_within_the_rules_is_kept(title: str) -> None:
+def test_a_title_within_the_rules_is_accepted_and_trimmed(title: str) -> None:
     assert NewTask(title=title).title == title.strip()
 
 
@@ -55,7 +55,7 @@ def test_all_broken_rules_are_reported_at_once() -> None:
     assert broken_by(title=" ", description="\0") == {"title", "description"}
 
 
-def test_changes_obey_the_same_rules() -> None:
+def test_changes_obey_the_rules_of_a_new_task() -> None:
     with pytest.raises(InvalidTask) as raised:
         TaskChanges(title=" ", description="\0")
 

@@ -16,7 +16,7 @@ OWNER = someone()
 
 
 def service_at(minutes: int, repository: MemoryTaskRepository | None = None) -> TaskService:
-    """Return a service whose clock stands so many minutes after noon."""
+    """Return a service whose clock stands at this number of minutes after noon."""
     return TaskService(repository or MemoryTaskRepository(OWNER), lambda: later(minutes), MANY)
 
 
@@ -40,7 +40,7 @@ async def test_a_newer_task_comes_before_an_older_one_in_the_manual_order() -> N
     assert read(newer)["position"] < read(older)["position"]
 
 
-async def test_given_more_tasks_than_fit_then_the_page_says_where_the_next_one_begins() -> None:
+async def test_given_more_tasks_than_fit_then_the_page_says_where_the_next_page_begins() -> None:
     service = service_at(0)
     for minutes in range(5):
         await service.tasks.add(task_made(minutes), at_most=MANY)

@@ -100,5 +100,5 @@ def _search(text: str) -> Search:
         return Search.parse(text)
     except ValueError as refused:
         reasons = ("control character", "surrogate", "combining marks", "at most")
-        assert any(reason in str(refused) for reason in reasons), refused  # noqa: PT017 - what no text may hold
+        assert any(reason in str(refused) for reason in reasons), refused  # noqa: PT017 - the reasons for which a search is refused
         return Search()

@@ -29,7 +29,7 @@ async def site(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_axe_finds_no_accessibility_error_in_any_state_of_the_page(
+async def test_no_state_of_the_page_has_an_error_of_axe_or_scrolls_sideways_at_320_pixels(
     site: Site, browser: Browser, state: str
 ) -> None:
     async with await browser.new_context(bypass_csp=True) as context:  # the page does not allow axe's script
@@ -45,7 +45,7 @@ async def test_axe_finds_no_accessibility_error_in_any_state_of_the_page(
         assert not await page.evaluate(TOO_WIDE)
 
 
-def test_the_script_of_the_page_is_small() -> None:
+def test_the_compressed_scripts_of_the_page_have_at_most_120_000_bytes() -> None:
     scripts = list((WEB / "dist" / "assets").glob("*.js"))
 
     assert scripts

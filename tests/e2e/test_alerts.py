@@ -129,10 +129,10 @@ def firing(client: httpx.Client) -> set[str]:
     return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
 
-def has_series(client: httpx.Client, name: str) -> bool:
-    """Return whether Prometheus has read a series of this name and these labels."""
+def has_series(client: httpx.Client, selector: str) -> bool:
+    """Return whether Prometheus has a series that the selector matches."""
     try:
-        return bool(client.get("query", params={"query": name}).json()["data"]["result"])
+        return bool(client.get("query", params={"query": selector}).json()["data"]["result"])
     except (httpx.HTTPError, ValueError):
         return False
 

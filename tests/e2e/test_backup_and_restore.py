@@ -57,13 +57,13 @@ def clusters(
     postgres: PostgresServer,
     cluster_named: Callable[[str, int], PostgresServer],
 ) -> tuple[PostgresServer, PostgresServer]:
-    """Two clusters of these versions; the second knows none of our roles."""
+    """The source and the target of a restore, of these versions. The target has none of our roles."""
     old, new = request.param
     source = postgres if major(postgres.bin) == old else cluster_named(f"from-{old}", old)
     return source, cluster_named(f"of-{old}-to-{new}", new)
 
 
-async def test_a_dump_restored_by_the_commands_of_the_operations_page_is_served_with_both_walls(
+async def test_a_dump_restored_by_the_commands_of_the_operations_page_is_served_and_a_person_sees_their_own_tasks_only(
     clusters: tuple[PostgresServer, PostgresServer], tmp_path: Path
 ) -> None:
     folder = tmp_path / "drill"
@@ -169,7 +169,7 @@ async def test_serve_migrate_and_purge_work_with_hardened_schemas(
         assert httpx.get(f"{service.url}/api/me/tasks", headers=service.headers("ann")).status_code == 200
 
 
-async def test_a_purge_reports_a_foreign_policy_that_hides_rows_from_it(
+async def test_a_purge_and_migrate_report_a_foreign_policy_that_hides_rows(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = await migrated_database(postgres)
@@ -180,6 +180,7 @@ async def test_a_purge_reports_a_foreign_policy_that_hides_rows_from_it(
     migrated = await asyncio.to_thread(app, "migrate", env=env, cwd=tmp_path)
 
     assert (purged.returncode, purged.stdout) == (1, "")
+    assert "other policies hide rows from it" in purged.stderr
     assert migrated.returncode == 1
     assert 'repair it with: DROP POLICY "hiding" ON tasks' in migrated.stderr
 

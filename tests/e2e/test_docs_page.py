@@ -141,7 +141,7 @@ async def test_an_operation_on_one_task_requires_its_id_before_a_request_is_sent
     assert [url for url in sent if "/api/" in url] == []
 
 
-async def test_in_the_dark_each_text_of_an_open_operation_can_be_read(
+async def test_in_the_dark_colour_scheme_each_text_of_an_open_operation_has_enough_contrast(
     service: Service, browser: Browser
 ) -> None:
     async with await browser.new_context(color_scheme="dark", bypass_csp=True) as context:  # for axe's script
@@ -156,7 +156,7 @@ async def test_in_the_dark_each_text_of_an_open_operation_can_be_read(
     assert unreadable == []
 
 
-def test_the_page_its_files_and_the_document_have_a_strict_policy_and_are_compressed(
+def test_the_page_its_files_and_the_document_have_a_strict_content_security_policy_and_are_compressed(
     service: Service,
 ) -> None:
     for path in ("/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js", "/openapi.json"):

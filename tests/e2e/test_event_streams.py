@@ -60,7 +60,7 @@ def hurried_service(database_url: str, tmp_path_factory: pytest.TempPathFactory)
         yield service
 
 
-async def test_a_change_in_any_worker_reaches_every_stream_of_the_person_and_of_no_other(
+async def test_a_change_in_any_worker_reaches_every_stream_of_its_person_and_no_stream_of_another(
     two_workers: Service, client: httpx.AsyncClient
 ) -> None:
     ann, bob = two_workers.headers(someone("ann")), two_workers.headers(someone("bob"))
@@ -207,7 +207,7 @@ async def test_httpx_sse_reads_no_empty_event_from_a_heartbeat(
     assert all(json.loads(event.data) for event in read)
 
 
-async def test_no_event_is_sent_after_the_token_has_expired(
+async def test_no_change_is_sent_after_the_token_has_expired(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann = someone("ann")
@@ -244,7 +244,7 @@ async def test_the_service_stops_reading_the_endless_body_of_a_request_for_a_str
     assert await asyncio.to_thread(send) < 500 * chunk_size
 
 
-async def test_no_event_is_sent_for_a_token_whose_key_was_removed_from_the_key_set(
+async def test_no_change_is_sent_for_a_token_whose_key_was_removed_from_the_key_set(
     database_url: str, tmp_path: Path, client: httpx.AsyncClient
 ) -> None:
     old, new, issuer, ann = SigningKey("old"), SigningKey("new"), "https://issuer.example.com", someone("ann")
@@ -290,7 +290,7 @@ async def test_missed_changes_are_sent_in_events_of_at_most_64_kb(
 
 
 @pytest.mark.quiet
-async def test_given_200_clients_that_missed_a_megabyte_and_do_not_read_it_then_memory_is_bounded(
+async def test_given_200_clients_that_missed_a_megabyte_and_do_not_read_it_then_memory_grows_by_less_than_70_mb(
     database_url: str, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service, ExitStack() as stack:
@@ -321,7 +321,7 @@ async def person_who_missed(
     return headers, before
 
 
-async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_does_not_grow(
+async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_grows_by_less_than_40_mb(
     hurried_service: Service, client: httpx.AsyncClient
 ) -> None:
     ann, bob = (hurried_service.headers(someone(name)) for name in ("ann", "bob"))

@@ -1,6 +1,7 @@
 """Floods and slow senders, against real processes and a real store."""
 
 import socket
+import statistics
 import threading
 import time
 from collections import Counter
@@ -54,7 +55,7 @@ def test_processes_that_share_a_store_accept_exactly_as_many_requests_as_the_pol
 
 
 @pytest.mark.quiet
-def test_given_the_store_is_killed_under_load_then_every_request_succeeds_and_it_is_logged_once(
+def test_given_the_store_is_killed_while_requests_arrive_then_each_of_them_succeeds_and_the_loss_is_logged_once(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     env = environment_for(database_url, RATE_LIMIT_STORE=store.url)
@@ -138,8 +139,8 @@ def answer_of(connection: socket.socket) -> bytes:
     return found
 
 
-def dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Callable[[], int]:
-    """Send a drop every `pause` seconds in a thread. Return a function that stops this and returns the number of drops."""
+def start_dripping(connection: socket.socket, drop: bytes, pause: float = 0.1) -> Callable[[], int]:
+    """Send a drop every `pause` seconds in a thread. Return a function that stops the thread and returns the number of drops."""
     count, ended = 0, threading.Event()
 
     def drip() -> None:
@@ -172,7 +173,7 @@ def test_a_body_that_arrives_byte_by_byte_gets_408_after_body_timeout(
 ) -> None:
     with unfinished_request(impatient, header) as connection:
         began = time.monotonic()
-        stop = dripping(connection, drop)
+        stop = start_dripping(connection, drop)
         answer = answer_of(connection)
         took = time.monotonic() - began
         stop()
@@ -209,7 +210,7 @@ def test_an_endless_body_is_refused_as_soon_as_it_is_too_large(
     impatient: Service,
 ) -> None:
     with unfinished_request(impatient, "Transfer-Encoding: chunked") as connection:
-        stop = dripping(connection, b"4000\r\n" + b" " * 0x4000 + b"\r\n", pause=0.001)
+        stop = start_dripping(connection, b"4000\r\n" + b" " * 0x4000 + b"\r\n", pause=0.001)
         answer = answer_of(connection)
         sent = stop() * 0x4000
 
@@ -232,7 +233,7 @@ def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_soon(
 ) -> None:
     with unfinished_request(impatient, "Content-Length: 100000", signed=False) as connection:
         began = time.monotonic()
-        stop = dripping(connection, b" ")
+        stop = start_dripping(connection, b" ")
         answer = answer_of(connection)
         took = time.monotonic() - began
         stop()
@@ -242,7 +243,9 @@ def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_soon(
 
 
 @pytest.mark.quiet
-def test_while_200_bodies_do_not_arrive_other_requests_get_responses_at_once(impatient: Service) -> None:
+def test_while_200_bodies_do_not_arrive_half_of_the_other_requests_get_responses_within_100_milliseconds(
+    impatient: Service,
+) -> None:
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(unfinished_request(impatient, "Content-Length: 1000"))
@@ -253,4 +256,4 @@ def test_while_200_bodies_do_not_arrive_other_requests_get_responses_at_once(imp
                 assert client.get("/api/me/tasks").status_code == 200
                 durations.append(time.monotonic() - began)
 
-    assert sorted(durations)[10] < 0.1
+    assert statistics.median_high(durations) < 0.1

@@ -156,7 +156,7 @@ async def test_a_new_key_is_accepted_at_its_first_use_and_a_removed_one_is_refus
         assert [response.status_code for response in after] == ([200, 200] if kept else [401, 401])
 
 
-async def test_a_flood_of_unknown_keys_gets_429_and_causes_few_fetches(
+async def test_a_flood_of_unknown_keys_gets_401_or_429_and_causes_at_most_five_fetches(
     database_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -213,8 +213,5 @@ async def test_given_the_real_better_auth_stopped_and_started_then_nobody_is_sig
         async with better_auth(people, port=port, secret=auth.secret) as again:
             rotated = await replace(ann, client=again.client).token()
             assert await service.seconds_until_accepted(rotated, spent=True) < 11
-            assert (await service.ask(fresh)).status_code in (
-                401,
-                429,
-                503,
-            )  # refused, for any of these reasons
+            # Refused. The reason depends on whether the service may fetch the keys just now.
+            assert (await service.ask(fresh)).status_code in (401, 429, 503)

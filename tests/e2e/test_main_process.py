@@ -52,7 +52,7 @@ import multiprocessing, runpy, sys
 from multiprocessing import resource_tracker
 
 multiprocessing.set_start_method("spawn")
-resource_tracker.ensure_running()  # later, some versions of Python would unblock signals (python/cpython#127586)
+resource_tracker.ensure_running()  # started later, it would unblock signals in some versions of Python (python/cpython#127586)
 sys.argv[1:] = ["serve"]
 runpy.run_module("app", run_name="__main__")
 """

@@ -100,7 +100,7 @@ def workers_replaced(service: Service) -> Iterator[None]:
     wait_until(lambda: workers() and not workers() & before, seconds=PATIENCE, pause=0.1)
 
 
-def test_every_snippet_of_the_page_is_run() -> None:
+def test_each_section_has_as_many_snippets_as_the_tests_run_and_no_other_section_has_one() -> None:
     assert {heading: len(snippets(heading)) for heading in SNIPPET_COUNTS} == SNIPPET_COUNTS
     assert PAGE.read_text().count("```") == 2 * sum(SNIPPET_COUNTS.values())
 
@@ -148,7 +148,7 @@ async def test_keys_can_be_replaced_with_both_valid_for_a_while_or_at_once(
             await asyncio.to_thread(run, gently, **env)
             new = await ann.token()
             assert [status(service, token) for token in (new, old)] == [200, 200]
-            assert old.partition(".")[0] != new.partition(".")[0]  # the key's id is in the head
+            assert old.partition(".")[0] != new.partition(".")[0]  # the JWT's header has the key's id
 
             await asyncio.to_thread(run, at_once, **env)
             newest = await ann.token()

@@ -24,14 +24,14 @@ COUNT_SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
 }).observe({type: "layout-shift", buffered: true}); }"""
 
 
-def recorded_urls(page: Page) -> list[str]:
+def record_urls(page: Page) -> list[str]:
     """Return a list to which the URL of each later request of the page is added."""
     urls = list[str]()
     page.on("request", lambda request: urls.append(request.url))
     return urls
 
 
-def recorded_errors(page: Page) -> list[str]:
+def record_errors(page: Page) -> list[str]:
     """Return a list to which each later error of the page or its console is added."""
     errors = list[str]()
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -50,7 +50,7 @@ async def assert_no_token_is_stored(page: Page, urls: list[str]) -> None:
 async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_sees_them(
     site: Site, page: Page, browser: Browser
 ) -> None:
-    urls, errors = recorded_urls(page), recorded_errors(page)
+    urls, errors = record_urls(page), record_errors(page)
     ann = await Visitor.signed_up(page, site)
     await assert_no_token_is_stored(page, urls)
 
@@ -85,7 +85,7 @@ async def test_a_person_finds_their_tasks_again_after_sign_out_and_nobody_else_s
     assert [error for error in errors if "401" not in error] == []
 
 
-async def test_the_page_may_connect_to_its_two_servers_only_and_its_script_is_compressed_and_cached_forever(
+async def test_the_page_may_connect_to_its_two_servers_only_and_its_script_is_compressed_and_immutable(
     site: Site,
 ) -> None:
     async with httpx.AsyncClient(base_url=site.url) as client:
@@ -242,7 +242,7 @@ async def test_sign_in_in_one_tab_is_noticed_by_a_tab_that_was_opened_signed_out
     await expect(other.get_by_label("New task")).to_be_visible()
 
 
-async def test_a_sign_in_beyond_the_rate_limit_is_told_how_many_seconds_to_wait(
+async def test_beyond_the_rate_limit_the_sign_in_form_says_how_many_seconds_to_wait(
     site: Site, page: Page
 ) -> None:
     async def refuse(route: Route) -> None:
@@ -266,7 +266,7 @@ async def test_a_sign_in_beyond_the_rate_limit_is_told_how_many_seconds_to_wait(
         ("en-US", "Due Mar 1, 2040, 02:30 PM"),
     ],
 )
-async def test_dates_are_english_as_the_page_is_in_the_order_of_the_persons_english(
+async def test_a_date_is_in_american_english_for_an_american_browser_and_in_british_english_for_others(
     site: Site, browser: Browser, locale: str, shown: str
 ) -> None:
     async with await browser.new_context(locale=locale, timezone_id="Europe/Berlin") as context:
@@ -286,10 +286,8 @@ async def test_signing_in_again_in_one_tab_closes_the_sign_in_dialog_in_the_othe
             await Visitor.signed_up(page, site)
             other = await page.context.new_page()
             await other.goto(site.url)
-            for tab in (
-                page,
-                other,
-            ):  # a list that is loaded after the end of the session opens the dialog at once
+            # A list that is loaded after the end of the session opens the dialog at once.
+            for tab in (page, other):
                 await expect(tab.get_by_role("heading", name="No tasks yet")).to_be_visible()
             await site.end_sessions()
             await page.wait_for_timeout(UNTIL_RENEWAL)
@@ -360,7 +358,9 @@ async def test_an_invalid_field_has_the_focus_and_the_message(site: Site, page: 
     assert await page.locator("[aria-invalid=true]").count() == 0
 
 
-async def test_after_signing_in_the_focus_is_in_the_field_for_a_new_task(site: Site, page: Page) -> None:
+async def test_after_signing_in_the_focus_is_in_the_field_for_a_new_task_and_after_a_reload_it_is_not(
+    site: Site, page: Page
+) -> None:
     ann = await Visitor.signed_up(page, site)
     await expect(page.get_by_label("New task")).to_be_focused()
     await page.get_by_role("button", name="Sign out").click()
@@ -378,7 +378,7 @@ async def test_tokens_that_last_seconds_are_renewed_unnoticed_and_an_ended_sessi
 ) -> None:
     async with site_of(postgres, tmp_path, life=TOKEN_LIFETIME) as site:
         with site.api():
-            urls = recorded_urls(page)
+            urls = record_urls(page)
             ann = await Visitor.signed_up(page, site)
             for number in range(6):
                 await ann.add(f"task {number}")
@@ -436,7 +436,7 @@ async def test_given_email_verification_then_the_page_explains_it_and_the_mailed
     postgres: PostgresServer, page: Page, tmp_path: Path
 ) -> None:
     settings = {"REQUIRE_EMAIL_VERIFICATION": "1"}
-    urls = recorded_urls(page)
+    urls = record_urls(page)
     async with site_of(postgres, tmp_path, settings=settings) as site:
         await page.goto(site.url)
         await page.get_by_role("button", name="Make an account").click()

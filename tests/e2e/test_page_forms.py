@@ -18,13 +18,13 @@ def notes(page: Page) -> Any:
     return page.locator(".editor").get_by_label("Notes")
 
 
-async def shown_for(page: Page, act: Callable[[], Awaitable[Any]], query: str) -> None:
-    """Change what the list shows, and wait for the answer of the list with this in its query."""
+async def wait_for_list(page: Page, act: Callable[[], Awaitable[Any]], query: str) -> None:
+    """Act, and wait for the response to a request of the list whose URL contains `query`."""
     async with page.expect_response(lambda response: "/tasks?" in response.url and query in response.url):
         await act()
 
 
-async def with_unsaved_notes(page: Page, site: Site) -> Visitor:
+async def type_unsaved_notes(page: Page, site: Site) -> Visitor:
     """Add two tasks, and type notes for one in the editor without saving them."""
     ann = await Visitor.signed_up(page, site)
     await ann.add("Milk", "Bread")
@@ -69,9 +69,9 @@ async def click_a_tag(ann: Visitor) -> None:
 async def test_unsaved_text_stays_in_its_form_when_another_list_is_shown(
     site: Site, page: Page, change: Callable[[Visitor], Awaitable[None]], query: str
 ) -> None:
-    ann = await with_unsaved_notes(page, site)
+    ann = await type_unsaved_notes(page, site)
 
-    await shown_for(page, lambda: change(ann), query)
+    await wait_for_list(page, lambda: change(ann), query)
     await expect(ann.checkbox("Bread")).to_have_count(1 if "bread" in query or "tag" in query else 0)
     await expect(notes(page)).to_have_value("two litres")
     await page.get_by_role("button", name="Save", exact=True).click()
@@ -97,7 +97,7 @@ async def test_unsaved_text_stays_in_its_form_when_another_order_has_the_task_on
     await ann.edit("Zulu", Notes="mine")
     await page.get_by_label("Search").fill("")
 
-    await shown_for(page, lambda: page.get_by_label("Order").select_option("title"), "sort=title")
+    await wait_for_list(page, lambda: page.get_by_label("Order").select_option("title"), "sort=title")
 
     await expect(page.locator(".task .title").filter(has_text="Alpha 0")).to_be_visible()
     await expect(notes(page)).to_have_value("mine")
@@ -114,8 +114,10 @@ async def test_a_form_without_changes_is_closed_when_another_list_is_shown(site:
     await expect(page.locator(".editor")).to_have_count(0)
 
 
-async def test_a_form_that_is_closed_in_a_list_without_its_task_leaves_it(site: Site, page: Page) -> None:
-    ann = await with_unsaved_notes(page, site)
+async def test_a_form_in_a_list_that_does_not_have_its_task_disappears_when_it_is_closed(
+    site: Site, page: Page
+) -> None:
+    ann = await type_unsaved_notes(page, site)
     await ann.show("Done")
     await expect(ann.checkbox("Bread")).to_have_count(0)
 
@@ -129,24 +131,24 @@ async def test_a_form_that_is_closed_in_a_list_without_its_task_leaves_it(site: 
 async def test_an_edit_that_could_not_be_saved_offline_is_still_there_after_a_search_and_online_again(
     site: Site, page: Page
 ) -> None:
-    await with_unsaved_notes(page, site)
+    await type_unsaved_notes(page, site)
     await page.context.set_offline(True)
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".editor")).to_contain_text("Not saved. The server cannot be reached")
     await page.get_by_label("Search").fill("bread")
     await expect(page.locator(".banner")).to_contain_text(["You are offline", "cannot be reached"])
 
-    async def online() -> None:
+    async def go_online() -> None:
         await page.context.set_offline(False)
 
-    await shown_for(page, online, "q=bread")
+    await wait_for_list(page, go_online, "q=bread")
 
     await expect(page.locator(".banner")).to_have_count(0)
     await expect(notes(page)).to_have_value("two litres")
 
 
 async def test_sign_out_asks_before_it_discards_unsaved_text(site: Site, page: Page) -> None:
-    await with_unsaved_notes(page, site)
+    await type_unsaved_notes(page, site)
 
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("dialog").get_by_role("button", name="Keep editing").click()
@@ -157,7 +159,7 @@ async def test_sign_out_asks_before_it_discards_unsaved_text(site: Site, page: P
     await expect(page.get_by_label("E-mail")).to_be_visible()
 
 
-async def test_the_browser_asks_before_a_page_with_unsaved_text_is_loaded_again_and_no_other(
+async def test_the_browser_asks_before_a_reload_that_would_lose_unsaved_text_and_before_no_other(
     site: Site, page: Page
 ) -> None:
     asked = list[str]()
@@ -167,7 +169,7 @@ async def test_the_browser_asks_before_a_page_with_unsaved_text_is_loaded_again_
         await dialog.accept()
 
     page.on("dialog", agree)
-    ann = await with_unsaved_notes(page, site)
+    ann = await type_unsaved_notes(page, site)
 
     await page.reload()
     assert asked == ["beforeunload"]

@@ -58,7 +58,7 @@ async def test_at_320_pixels_a_date_has_its_own_line_so_that_its_icon_covers_no_
     assert await width(page, ".editor input[type=date]") == await width(page, ".editor .due")
 
 
-async def test_in_forced_colours_add_has_a_border_and_the_pressed_filter_a_background(
+async def test_in_forced_colours_add_has_a_border_and_the_pressed_filter_has_its_own_background(
     site: Site, page: Page
 ) -> None:
     await Visitor.signed_up(page, site)
@@ -76,7 +76,9 @@ async def test_in_forced_colours_add_has_a_border_and_the_pressed_filter_a_backg
     assert edge.startswith("1px rgb(")
 
 
-async def test_a_title_is_as_high_as_its_checkbox(site: Site, page: Page) -> None:
+async def test_the_middle_of_a_title_is_at_the_height_of_the_middle_of_its_checkbox(
+    site: Site, page: Page
+) -> None:
     ann = await Visitor.signed_up(page, site)
     await ann.add("Milk")
     middle = (

@@ -181,7 +181,9 @@ def test_a_transfer_coding_other_than_chunked_is_refused(service: Service, codin
     assert seen == status
 
 
-def test_a_client_with_expect_100_continue_gets_the_refusal_and_no_body_is_read(service: Service) -> None:
+def test_a_client_with_expect_100_continue_gets_the_refusal_and_the_service_waits_for_no_body(
+    service: Service,
+) -> None:
     with socket.create_connection(address_of(service), timeout=20) as sender:
         began = time.monotonic()
         sender.sendall(head(service, "Expect: 100-continue", length=5_000_000))

@@ -31,7 +31,7 @@ from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.server
 
-LONG_DELAY = "60"  # seconds: longer than `stopped` waits
+LONG_DELAY = "60"  # seconds: longer than `has_stopped` waits
 
 
 def workers(service: Service) -> list[psutil.Process]:
@@ -55,7 +55,7 @@ def is_ready(service: Service) -> bool:
     return response is not None and response.status_code == 200
 
 
-def stopped(process: Process, seconds: float = PATIENCE) -> bool:
+def has_stopped(process: Process, seconds: float = PATIENCE) -> bool:
     """Wait at most `seconds` for the end of a process. Return whether it has ended."""
     try:
         process.wait(seconds)
@@ -87,7 +87,7 @@ def test_a_service_that_is_stopped_ends_with_status_0_after_the_delay(
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
 
-        assert stopped(service.process)
+        assert has_stopped(service.process)
         assert time.monotonic() - began >= 1
         assert service.process.returncode == 0
 
@@ -108,7 +108,7 @@ def test_an_idle_connection_is_closed_only_after_its_next_response(database_url:
             assert kept.recv(65536) == b""
 
 
-@pytest.mark.quiet  # for only 0.2 s a worker says `connection: close`; in it each connection must get a response
+@pytest.mark.quiet  # each connection must get a response in the 0.2 s in which a worker says `connection: close`
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 async def test_given_no_delay_then_each_kept_connection_ends_with_a_response_that_says_so(
     database_url: str, tmp_path: Path, sent: signal.Signals
@@ -141,7 +141,7 @@ def test_sigint_or_a_second_signal_stops_without_the_delay(
             service.process.send_signal(number)
             time.sleep(0.2)
 
-        assert stopped(service.process)
+        assert has_stopped(service.process)
         assert service.process.returncode == 0
 
 
@@ -182,9 +182,9 @@ def test_given_two_deaths_of_the_only_worker_within_a_short_time_then_the_servic
             (worker,) = workers(service)
             worker.kill()
             wait_until(lambda: not any(each.pid == worker.pid for each in workers(service)))  # noqa: B023 - called at once
-            wait_until(lambda: stopped(service.process, 0.05) or workers(service))
+            wait_until(lambda: has_stopped(service.process, 0.05) or workers(service))
 
-        assert stopped(service.process)
+        assert has_stopped(service.process)
         assert service.process.returncode == 1
 
     (line,) = log_lines(service, "worker died again at once: stopping")
@@ -325,7 +325,7 @@ def test_given_invalid_settings_then_a_reload_logs_them_and_the_old_worker_conti
     assert len(log_lines(service, "worker replaced")) == 2
 
 
-def handles(process: Process, number: signal.Signals) -> bool:
+def has_handler(process: Process, number: signal.Signals) -> bool:
     """Return whether a process has a handler of its own for a signal."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
@@ -340,12 +340,12 @@ def test_a_service_stopped_within_a_second_of_its_start_ends_within_two_with_sta
     port = free_port()
     env = environment_for(database_url, METRICS_PORT=str(port), WEB_CONCURRENCY="2")
     with serving(env, tmp_path, wait=False) as service:
-        wait_until(lambda: handles(service.process, signal.SIGTERM))  # Python itself has none
+        wait_until(lambda: has_handler(service.process, signal.SIGTERM))  # Python itself has none
         time.sleep(after)
 
         service.process.send_signal(signal.SIGTERM)
 
-        assert stopped(service.process, 2)
+        assert has_stopped(service.process, 2)
     assert service.process.returncode == 0
     assert "Traceback" not in service.log.read_text()
 
@@ -391,7 +391,7 @@ def test_given_a_stop_signal_for_the_whole_process_group_then_the_service_ends_a
         wait_until(lambda: all(worker.status() == psutil.STATUS_ZOMBIE for worker in both))
         service.process.send_signal(signal.SIGCONT)
 
-        assert stopped(service.process)
+        assert has_stopped(service.process)
     assert service.process.returncode == 0
     assert len(both) == 2
     assert '"level":"error"' not in service.log.read_text().replace(": ", ":")
@@ -411,7 +411,7 @@ def test_given_a_worker_that_was_just_replaced_then_a_stop_signal_for_the_whole_
         wait_until(lambda: replacement.status() == psutil.STATUS_ZOMBIE)
         service.process.send_signal(signal.SIGCONT)
 
-        assert stopped(service.process)
+        assert has_stopped(service.process)
     assert service.process.returncode == 0
     assert len(log_lines(service, "worker replaced")) == 1
     assert not log_lines(service, "worker died again at once: stopping")

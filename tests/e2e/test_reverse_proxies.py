@@ -106,7 +106,7 @@ def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service)
         assert any(line.startswith("data:") and "through a proxy" in line for line in lines)
 
 
-def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_service_does(
+def test_idle_connections_to_the_service_are_closed_by_the_proxy_before_the_service_would_close_them(
     proxy: ReverseProxy, behind: Service
 ) -> None:
     time.sleep(6)  # until the connections of other tests have ended
@@ -121,7 +121,7 @@ def test_idle_connections_to_the_service_are_ended_by_the_proxy_before_the_servi
     assert descriptors(behind) <= before  # after 7.5 seconds; the service would close the connection after 10
 
 
-def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_holds_nothing(
+def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_refuses_no_reader(
     proxy: ReverseProxy, behind: Service
 ) -> None:
     ann = make_hoarder(behind)

@@ -62,9 +62,8 @@ parameters = {{ "path.task_id" = "{moved}" }}
 include-operation-id = "restoreTask"
 parameters = {{ "path.task_id" = "{trashed}" }}
 """
-BESIDE = TaskId(
-    UUID(examples.BODIES["moveTask"]["before another"]["before"])
-)  # the example of a move names it
+# The task that the document's example of a move names.
+BESIDE = TaskId(UUID(examples.BODIES["moveTask"]["before another"]["before"]))
 EXAMPLES = 20  # random examples of each operation, besides those of the document and of its limits
 
 

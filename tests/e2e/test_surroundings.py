@@ -69,7 +69,7 @@ def test_a_start_with_standard_output_closed_fails_with_one_line(
 
 @pytest.fixture
 def read_only() -> list[str]:
-    """A command that runs another one, in a mount namespace where the usual temporary folders are read-only."""
+    """A command that runs another one, in a mount namespace where the folders of `READ_ONLY` are read-only."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"]
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace of one's own")
@@ -100,7 +100,7 @@ def test_without_metrics_the_service_needs_no_writable_folder(
     assert created.status_code == 201
 
 
-def test_given_a_closed_log_pipe_then_no_request_or_count_is_lost_and_it_is_reported_once(
+def test_given_a_closed_log_pipe_then_no_request_or_count_is_lost_and_the_pipe_is_reported_once(
     database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -202,7 +202,7 @@ def test_given_standard_output_on_a_full_disk_then_a_command_fails_with_one_line
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_given_standard_output_on_a_full_disk_then_the_service_starts_and_reports_it_once(
+def test_given_standard_output_on_a_full_disk_then_the_service_serves_and_reports_only_the_disk(
     database_url: str, tmp_path: Path, unbuffered: str
 ) -> None:
     env = environment_for(database_url, PYTHONUNBUFFERED=unbuffered)

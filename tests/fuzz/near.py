@@ -34,7 +34,7 @@ texts = st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_f
 binaries = st.binary(max_size=8) | st.sampled_from(STRANGE_BYTES)
 
 
-CHANGES = ("put in", "put in", "take out", "double", "repeat the end")
+CHANGES = ("put in", "put in", "take out", "double", "repeat the end")  # "put in" is drawn most often
 changes = st.sampled_from(CHANGES)
 
 
@@ -42,7 +42,7 @@ changes = st.sampled_from(CHANGES)
 def changed(draw: st.DrawFn, good: T, pieces: st.SearchStrategy[T], *, most: int = 3) -> T:
     """Draw the good value, unchanged or with up to `most` parts replaced, removed or doubled.
 
-    A kind of change is drawn first: a strategy made for each draw would take most of the time.
+    All draws share the strategy `changes`: a strategy made for each draw would take most of the time.
     """
     for _ in range(draw(st.integers(0, most))):
         start = draw(st.integers(0, len(good)))

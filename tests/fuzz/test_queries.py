@@ -15,6 +15,7 @@ from tests.fuzz.near import changed, texts
 from tests.support.factories import a_task_id
 from tests.support.requests import ANN, task_request
 
+# Valid values of all parameters, of the list and of the summary.
 GOOD = {
     "sort": "-due",
     "completed": "true",
@@ -23,7 +24,7 @@ GOOD = {
     "due": "none",
     "due_before": "2026-01-31T17:00:00.5+01:00",
     "due_after": "2026-01-31",
-    "updated_since": "9998-12-31T23:59:60Z",
+    "updated_since": "9998-12-31T23:59:59Z",
     "q": "Wäter? 水 pla",
     "trashed": "false",
     "limit": "200",
@@ -50,6 +51,7 @@ def queries(draw: st.DrawFn) -> bytes:
 @example(query=b"limit=" + b"9" * 5000)
 @example(query=b"q=%00")
 @example(query=b"due_before=0001-01-01T00:00:00%2B23:59")
+@example(query=b"updated_since=9998-12-31T23:59:60Z")
 @example(query="limit=١".encode())
 @effort(700)
 def test_any_query_of_a_list_is_valid_or_refused_with_errors(query: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Valid and almost valid requests never get 500. Errors are problem documents, and no response shows another's task."""
+"""Valid and almost valid requests never get 500. Errors are problem documents, and no response shows another person's task."""
 
 import json
 import socket
@@ -118,7 +118,7 @@ async def test_a_nearly_valid_request_succeeds_or_is_refused_with_a_problem(
     check_response(sent.method, status, dict(headers), body)
 
 
-async def test_after_all_these_requests_the_task_of_the_other_person_is_unchanged(site: Site) -> None:
+async def test_after_the_nearly_valid_requests_the_task_of_the_other_person_is_unchanged(site: Site) -> None:
     assert (await site.other.ask("GET")).json() == [site.others_task]
 
 
@@ -137,7 +137,7 @@ def answer_of(service: Service, raw: bytes) -> bytes:
 
 @given(sent=requests(), data=st.data())
 @effort(60)
-def test_bytes_of_a_nearly_valid_request_get_a_response_or_a_refusal(
+def test_the_bytes_of_a_nearly_valid_request_never_get_a_server_error(
     service: Service, sent: RandomRequest, data: st.DataObject
 ) -> None:
     sent.headers.append((b"connection", b"close"))
@@ -157,13 +157,13 @@ def test_bytes_of_a_nearly_valid_request_get_a_response_or_a_refusal(
         fields = (line.partition(b": ") for line in lines)
         headers = {name.lower(): value for name, _, value in fields}
         if b"x-request-id" in headers:  # without it, the HTTP server refused the request itself
-            body = body[: int(headers.get(b"content-length", b"0"))]  # a second answer may follow
+            body = body[: int(headers.get(b"content-length", b"0"))]  # a second response may follow
             check_response("HEAD" if not body else sent.method, status, headers, body)
         else:
             assert 400 <= status < 500
 
 
-def test_after_all_these_requests_the_log_has_no_unexpected_error(service: Service) -> None:
+def test_after_the_nearly_valid_requests_the_log_has_no_unexpected_error(service: Service) -> None:
     assert httpx.get(f"{service.url}/health").status_code == 200
     log = service.log.read_text()
     assert '"status": 500' not in log

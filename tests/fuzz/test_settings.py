@@ -54,7 +54,7 @@ def environments(draw: st.DrawFn) -> dict[str, str]:
     """Draw valid settings, at most two of them changed."""
     absent = draw(st.sets(st.sampled_from(OPTIONAL)))
     if draw(st.booleans()):
-        absent.add("NEON_AUTH_URL")  # more often than the others
+        absent.add("NEON_AUTH_URL")  # more often than the others, since it contradicts BETTER_AUTH_URL
     env = {name: value for name, value in GOOD.items() if name not in absent}
     for name in draw(st.sets(st.sampled_from(sorted(GOOD)), max_size=2)):
         env[name] = draw(changed(GOOD[name], texts) | texts)
@@ -91,7 +91,7 @@ def test_any_environment_gives_settings_or_errors_with_the_names_of_their_variab
 @example(url="postgresql://a@ep-x-pooler.ep-x-pooler.aws.neon.tech/d")
 @example(url="postgresql://a@ep-x-pooler-pooler.aws.neon.tech/d")
 @effort(500)
-def test_a_text_like_a_url_is_accepted_or_refused_with_a_reason(url: str) -> None:
+def test_a_text_like_a_database_url_is_accepted_or_refused_with_a_reason(url: str) -> None:
     try:
         address = DatabaseAddress.parse(url)
     except MalformedAddress as error:

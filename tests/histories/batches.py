@@ -53,9 +53,8 @@ class Batches(History):
         now, model = self.tick(), self.models[owner]
         wanted = self.to_api(owner, operations)
         answer = self.ask(owner, "POST", "batch", json={"operations": wanted}, key=new_key(keyed=keyed))
-        if refusals := [
-            *filter(None, (self.refusal_of(owner, number, one) for number, one in enumerate(wanted)))
-        ]:
+        found = [self.refusal_of(owner, number, one) for number, one in enumerate(wanted)]
+        if refusals := [refusal for refusal in found if refusal]:
             refusal = min(refusals, key=lambda refusal: refusal.rank)
             self.check_refusal(answer, refusal)
             assert [fault["pointer"] for fault in answer.json()["errors"]] == [
@@ -89,7 +88,7 @@ class Batches(History):
         return found
 
     def refusal_of(self, owner: str, number: int, one: Json) -> Refusal | None:
-        """Return why the model refuses an operation; None, if it does not."""
+        """Return why the model refuses an operation; None if it does not."""
         try:
             if one["op"] != "create":
                 self.models[owner].find(one["id"], one.get("if_match"), trashed=one["op"] == "restore")

@@ -129,7 +129,7 @@ class History(RuleBasedStateMachine):
         assert answer.headers["etag"] == f'"{expected["version"]}"'
 
     def outcome(self, answer: httpx.Response, expected: Callable[[], T]) -> T | None:
-        """Return what the model returns; None, if the model and the service refuse the request alike."""
+        """Return what the model returns; None if the model and the service refuse the request alike."""
         try:
             found = expected()
         except Refusal as refusal:

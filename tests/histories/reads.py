@@ -76,9 +76,8 @@ class Reads(History):
     def repeat(self, number: int) -> None:
         request = self.keyed_requests[number % len(self.keyed_requests)]
         first, again = request.answer, self.send_with_body(request, request.body)
-        if (
-            not {*ID.findall(first.text)} <= self.models[request.owner].tasks.keys()
-        ):  # a task was deleted permanently
+        is_purged = not {*ID.findall(first.text)} <= self.models[request.owner].tasks.keys()
+        if is_purged:  # a task of the response was deleted permanently
             assert (again.status_code, again.json()["type"]) == (410, "/problems/answer-gone")
             return
         assert (again.status_code, again.content) == (first.status_code, first.content)

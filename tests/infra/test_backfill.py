@@ -176,7 +176,7 @@ async def test_every_slice_of_a_long_list_is_recomputed_and_a_second_run_changes
         ann, RED_HEART, SLICE,
     )  # fmt: skip
 
-    # `stamp=False`, because this schema has no column `revision` yet.
+    # `stamp=False`, because the table `tasks` of this schema has no column `revision` yet.
     assert await backfill_derived_columns(previous.address, stamp=False) == SLICE + 2
     assert await backfill_derived_columns(previous.address, stamp=False) == 0
     assert await previous.keys_of(bob) == [tag_key(HEART)]

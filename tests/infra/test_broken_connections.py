@@ -212,14 +212,14 @@ async def test_an_idle_connection_has_no_deadline(faulty: FaultyDatabase) -> Non
         assert not connection.is_closed()
 
 
-async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and_transactions(
+async def test_reads_and_transactions_succeed_after_the_server_processes_of_idle_connections_ended(
     faulty: FaultyDatabase,
 ) -> None:
     async with open_database(faulty) as database:
         ann = someone()
         await open_connections(database, 6)
 
-        # The event loop did not run since, so the pool has not noticed.
+        # The pool does not notice the ends before the event loop runs again.
         assert faulty.end_processes("idle") >= 6
 
         assert read(await NeonTaskRepository(database, owner=ann).page(1, after=None)) == []
@@ -230,7 +230,7 @@ async def test_server_processes_that_end_while_idle_are_not_noticed_by_reads_and
         assert len(read(await NeonTaskRepository(database, owner=ann).page(9, after=None))) == 1
 
 
-async def test_given_one_lost_connection_then_the_other_idle_connections_are_not_reused(
+async def test_given_one_lost_connection_then_the_other_idle_connections_are_replaced_and_no_request_fails(
     faulty: FaultyDatabase,
 ) -> None:
     async with open_database(faulty) as database:

@@ -68,7 +68,7 @@ def link(source: str, target: str) -> None:
     shutil.copy2(source, target)
 
 
-async def packed_client() -> Path:
+async def pack_client() -> Path:
     """Pack the TypeScript client of `web/lib`, and return the package's path."""
     await run("make dist", ROOT)
     package = json.loads((ROOT / "web" / "taskward-client" / "package.json").read_text())

@@ -50,7 +50,7 @@ class TeamPage:
         await self.page.wait_for_function("!window.isMarked")
 
     async def wait_for_answer(self, title: str) -> None:
-        """Wait until the page shows the result of a task, or was loaded again."""
+        """Wait until the page shows whether the task with this title was added, or was loaded again."""
         await self.page.wait_for_function(
             "(title) => !window.isMarked || document.querySelector('[role=status]')?.textContent.endsWith(title)",
             arg=title,

@@ -267,7 +267,7 @@ async def test_a_build_without_the_url_of_the_api_fails(next_app: NextApp) -> No
 async def test_pages_can_use_an_api_of_another_origin_with_their_own_better_auth(
     site: Site, new_browser: NewBrowser
 ) -> None:
-    # A header that the test adds would need a preflight request, like one of the page itself.
+    # No `x-forwarded-for`: the API allows no such header in a CORS preflight request.
     device = await new_browser(extra_http_headers={})
     ann = await Visitor.with_account(site, device)
     requests = list[str]()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.server
 class ViteVisitor(Visitor):
     """A person in one tab of the single-page app."""
 
-    async def in_another_tab(self, path: str = "") -> Self:
+    async def open_another_tab(self, path: str = "") -> Self:
         """Open another tab of the same browser."""
         other = type(self)(await self.page.context.new_page(), self.site, self.email)
         await other.page.goto(f"{self.site.url}{path}")
@@ -138,7 +138,7 @@ async def test_saving_a_task_that_another_tab_changed_shows_the_conflict_and_sav
 ) -> None:
     ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
-    other = await ann.in_another_tab()
+    other = await ann.open_another_tab()
     await other.rename("Call the dentist", "Call the doctor")
     await expect(other.task("Call the doctor")).to_be_visible()
 
@@ -157,7 +157,7 @@ async def test_tanstack_query_shows_a_change_at_once_and_undoes_it_if_the_task_h
 ) -> None:
     ann = await ViteVisitor.with_account(vite, await new_browser())
     await ann.add("Call the dentist")
-    recipe = await ann.in_another_tab("/tanstack")
+    recipe = await ann.open_another_tab("/tanstack")
     await recipe.shows("Call the dentist")
     await ann.rename("Call the dentist", "Call the doctor")
     await expect(ann.task("Call the doctor")).to_be_visible()
@@ -249,7 +249,7 @@ async def test_when_another_person_signs_in_in_a_second_tab_the_first_tab_change
 async def test_pages_with_the_packed_client_send_requests_to_an_api_of_another_origin(
     vite: Site, new_browser: NewBrowser
 ) -> None:
-    # No extra headers: a header added by the test would cause a CORS preflight, as one of the page would.
+    # No `x-forwarded-for`: the API allows no such header in a CORS preflight request.
     device = await new_browser(extra_http_headers={})
     requests = list[str]()
     device.on("request", lambda request: requests.append(f"{request.method} {request.url}"))

@@ -43,7 +43,7 @@ async def running(
     for command in apps.unchanged_commands(section):
         await apps.run(command, app)
     await apps.run("npm run lint -- --deny-warnings src && npm run build", app)
-    await apps.run(f"npm install --prefer-offline {await apps.packed_client()}", app)
+    await apps.run(f"npm install --prefer-offline {await apps.pack_client()}", app)
     shutil.rmtree(app / "src" / "taskward")
     for name in ("App.tsx", "messages.ts", "tanstack.tsx", "tasks.ts"):
         replace_in(app / "src" / name, '"./taskward"', '"taskward-client"')

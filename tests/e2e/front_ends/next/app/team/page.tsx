@@ -6,7 +6,7 @@ import { type FormEvent, useEffect, useState } from "react";
 import { createTaskward, isProblem } from "@/lib/taskward";
 
 const authClient = createAuthClient({ basePath: "/api/team-auth", plugins: [passkeyClient()] });
-let clear: (() => void) | null = null; // for another person, `?clears` clears the page; without it the page reloads
+let clear: (() => void) | null = null; // set by `?clears`: for another person the page is then cleared, and not loaded again
 const { api, session } = createTaskward({
   auth: authClient,
   baseUrl: "",
