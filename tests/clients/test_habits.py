@@ -173,7 +173,7 @@ def test_every_operation_of_the_client_has_the_expected_result(
         "move": client.ask("POST", f"{path}/move", {"before": other["id"]}),
         "batch": client.ask("POST", "/batch", {"operations": [{"op": "create", "title": "x"}]}),
         "delete": client.ask("DELETE", path),
-        "restore": client.ask("POST", f"{path}/restore"),
+        "restore the task": client.ask("POST", f"{path}/restore"),
         "changes": client.ask("GET", "/changes"),
     }
 
