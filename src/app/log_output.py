@@ -48,10 +48,10 @@ class Output(io.FileIO):
             if written is None:
                 raise BlockingIOError(errno.EAGAIN, "nobody reads it")
         except OSError as error:
-            first, self.broken = not self.broken, True
-            if first and not self.drops_data:
+            is_first, self.broken = not self.broken, True
+            if is_first and not self.drops_data:
                 raise CannotWrite(error.strerror) from None
-            if first and self.descriptor != STANDARD_ERROR:
+            if is_first and self.descriptor != STANDARD_ERROR:
                 sys.stderr.write(f"{WRITE_FAILED} ({error.strerror}): lines are dropped until it can\n")
                 sys.stderr.flush()
             return memoryview(data).nbytes
@@ -83,6 +83,7 @@ def never_fail() -> None:
 
 
 def _output(plain: TextIO, *, drops_data: bool = False) -> TextIO:
+    """Return a stream that writes to an `Output`, for the descriptor of a plain one."""
     if not isinstance(plain, io.TextIOWrapper):
         return plain  # a test's replacement
     raw = getattr(plain.buffer, "raw", plain.buffer)  # with PYTHONUNBUFFERED there is no buffer

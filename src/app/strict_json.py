@@ -49,8 +49,6 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         value = _DECODER.decode(text)
         if b"\\ud" in data or b"\\uD" in data:
             _ENCODER.encode(value).encode("utf-8")  # fails for a lone surrogate from an escape
-    except NotStrictJson:
-        raise
     except UnicodeEncodeError:
         raise NotStrictJson("a string holds half of a surrogate pair") from None
     except json.JSONDecodeError as error:
@@ -102,7 +100,7 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
 ITEM_DEPTH: Final = 2  # brackets around an item of an array in the outer object
 _WHITESPACE: Final = b" \t\n\r"
 _CLOSING: Final = b"]}"
-_DEEPER: Final = {b"[": 1, b"{": 1, b",": 0, b"]": -1, b"}": -1}
+_DEPTH_CHANGE: Final = {b"[": 1, b"{": 1, b",": 0, b"]": -1, b"}": -1}
 _TO_SIGN: Final = re.compile(
     rb'[^"\[\]{},]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{},]*+)*+[\[\]{},]', re.DOTALL
 )
@@ -117,7 +115,7 @@ def _items(data: bytes, part_max: int) -> Iterator[Span]:
         end = match.end()
         sign = data[end - 1 : end]
         was_in_array = in_array
-        depth += _DEEPER[sign]
+        depth += _DEPTH_CHANGE[sign]
         count += sign not in _CLOSING
         if count > MAX_ITEMS:
             raise NotStrictJson(_TOO_MANY)
@@ -196,7 +194,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise NotStrictJson(f"{name} is not a JSON number")
 
 
@@ -214,6 +212,6 @@ def _float(text: str) -> float:
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_members, parse_constant=_constant, parse_int=_integer, parse_float=_float
+    object_pairs_hook=_members, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
 )
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)

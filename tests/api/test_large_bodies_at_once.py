@@ -12,7 +12,7 @@ QUARTER = IN_PROGRESS_MAX // 4
 
 async def take_all_memory(bodies: LargeBodies) -> list[EndTurn]:
     """Let four people each have a body that takes a quarter of the memory."""
-    return [await bodies.turn(f"person {number}", QUARTER) for number in range(4)]
+    return [await bodies.wait_for_turn(f"person {number}", QUARTER) for number in range(4)]
 
 
 async def test_of_the_waiting_bodies_the_smallest_goes_first_and_equal_ones_go_in_order_of_arrival() -> None:
@@ -20,7 +20,7 @@ async def test_of_the_waiting_bodies_the_smallest_goes_first_and_equal_ones_go_i
     turns = await take_all_memory(bodies)
 
     async def work(name: str, size: int) -> None:
-        end_turn = await bodies.turn(name, size)
+        end_turn = await bodies.wait_for_turn(name, size)
         order.append(name)
         await asyncio.sleep(0)
         end_turn()
@@ -46,22 +46,22 @@ async def test_a_body_that_waits_too_long_is_refused_and_the_next_one_of_its_per
     monkeypatch.setattr("app.api.backpressure.TURN_TIMEOUT", 0.05)
 
     with pytest.raises(TooBusy):
-        await bodies.turn("ann", 20_000)
+        await bodies.wait_for_turn("ann", 20_000)
     with pytest.raises(TooManyBodies):
-        await bodies.turn("person 1", 20_000)
+        await bodies.wait_for_turn("person 1", 20_000)
     for end_turn in turns:
         end_turn()
-    await bodies.turn("ann", QUARTER)
+    await bodies.wait_for_turn("ann", QUARTER)
     for number in range(3):
-        await bodies.turn(f"other {number}", QUARTER)
+        await bodies.wait_for_turn(f"other {number}", QUARTER)
     with pytest.raises(TooBusy):
-        await bodies.turn("one too many", QUARTER)
+        await bodies.wait_for_turn("one too many", QUARTER)
 
 
 async def test_a_body_whose_client_disconnects_when_its_turn_comes_takes_no_memory() -> None:
     bodies = LargeBodies()
     turns = await take_all_memory(bodies)
-    waiting = asyncio.create_task(bodies.turn("ann", QUARTER))
+    waiting = asyncio.create_task(bodies.wait_for_turn("ann", QUARTER))
     await asyncio.sleep(0)
 
     turns.pop()()
@@ -70,4 +70,4 @@ async def test_a_body_whose_client_disconnects_when_its_turn_comes_takes_no_memo
 
     assert waiting.cancelled()
     async with asyncio.timeout(5):
-        await bodies.turn("ann", QUARTER)
+        await bodies.wait_for_turn("ann", QUARTER)

@@ -75,7 +75,7 @@ class LargeBodies:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by size and arrival
         self._arrivals = count()
 
-    async def turn(self, person: str, size: int) -> EndTurn:
+    async def wait_for_turn(self, person: str, size: int) -> EndTurn:
         """Wait until a body of this size may be worked on. Return a function to call when that is done.
 
         Raises:
@@ -85,16 +85,16 @@ class LargeBodies:
         lock = self._locks.get(person)
         if lock is None:
             lock = self._locks[person] = asyncio.Lock()
-        own = False
+        has_lock = False
         try:
             async with asyncio.timeout(TURN_TIMEOUT):
-                own = await lock.acquire()
+                has_lock = await lock.acquire()
                 await self._take(size)
         except BaseException as error:
-            if own:
+            if has_lock:
                 lock.release()
             if isinstance(error, TimeoutError):
-                raise (TooBusy if own else TooManyBodies) from None
+                raise (TooBusy if has_lock else TooManyBodies) from None
             raise
 
         def end() -> None:

@@ -53,9 +53,9 @@ PAGE_MAX: Final = 64 * 1024  # bytes of the changes in an event, unless it is a 
 FIRST_CHANGES: Final = 20
 """Changes in the first page after the stream was up to date. A page's bytes decide the next limit."""
 PIECE: Final = 16 * 1024  # bytes of an event; granian queues four of them before `send` waits
-RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits until it connects again
-BACKOFF: Final = (1.0, 30.0)
-"""Seconds until the next read while the database is unavailable: at first, and at most."""
+RETRY: Final = (1_000, 3_000)  # milliseconds that a client waits at least and at most until it connects again
+BACKOFF_MIN: Final = 1.0  # seconds until the next read after the database became unavailable
+BACKOFF_MAX: Final = 30.0  # seconds; each failed read doubles the backoff up to this
 LINE_ENDS: Final = tuple((end.encode(), b"\\u%04x" % ord(end)) for end in "\x85\u2028\u2029")
 """Characters that end a line in Python's `splitlines`, which some clients use, but not in the standard."""
 
@@ -230,12 +230,12 @@ class _Follower:
             await self._stream.wait(next_at - now)
 
     async def _read_again(self) -> None:
-        """Read the feed and send what is new. If the database is unavailable, wait longer each time."""
+        """Read the feed and send what is new. While the database is unavailable, wait ever longer."""
         try:
             await self._read()
         except (Unavailable, TooManyAtOnce, TooBusy):
             self._stream.mark_changed()
-            self._pause = min(max(2 * self._pause, BACKOFF[0]), BACKOFF[1])
+            self._pause = min(max(2 * self._pause, BACKOFF_MIN), BACKOFF_MAX)
             self._no_read_before = monotonic() + uniform(0.5, 1) * self._pause  # noqa: S311 - spreads load
         else:
             self._pause = 0.0

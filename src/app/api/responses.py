@@ -63,7 +63,7 @@ class Route(HTTPRouteHandler):
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
-        """Return the handlers, cached at the first request. Litestar would resolve them for each."""
+        """Return the exception handlers, cached at the first request. Litestar resolves them for each."""
         if self._exception_handlers is None:
             self._exception_handlers = super().resolve_exception_handlers()
         return self._exception_handlers

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"app: standard output cannot be written ({error})")
 
 
-def seconds(text: str) -> int:
+def parse_seconds(text: str) -> int:
     """Parse an option that is a time, such as 90s, 15m, 12h or 30d."""
     if not re.fullmatch(r"[1-9][0-9]{0,4}[smhd]", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time like 90s, 15m, 12h or 30d")

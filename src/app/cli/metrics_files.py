@@ -55,8 +55,8 @@ def merge_dead(folder: Path) -> None:
         if not kind.startswith("gauge"):
             total = MmapedDict(str(folder / f"{kind}_{MERGED}.db"))
             for key, value, _, _ in MmapedDict.read_all_values_from_file(file):
-                before, moment = total.read_value(key)
-                total.write_value(key, before + value, moment)
+                before, timestamp = total.read_value(key)
+                total.write_value(key, before + value, timestamp)
             total.close()
         file.unlink(missing_ok=True)
 

@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.cli import seconds
+from app.cli import parse_seconds
 from app.cli.maintained_database import maintain
 from app.infra.purge import delete_old_responses, purge_trash
 from app.settings.database_address import DatabaseAddress
@@ -20,7 +20,7 @@ def add_to(verbs: Any) -> None:
     )
     parser.add_argument(
         "--older-than",
-        type=seconds,
+        type=parse_seconds,
         required=True,
         metavar="AGE",
         help="how long a task must have been in the trash: 30d or 12h",

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Final
 
-from app.cli import seconds
+from app.cli import parse_seconds
 from app.infra.auth.jwt_verifier import issue_token
 from app.settings import SettingsError
 from app.settings.auth import read_auth
@@ -23,7 +23,7 @@ def add_to(verbs: Any) -> None:
         "--user", required=True, metavar="ID", help="whose token: the subject, 1 to 255 characters"
     )
     parser.add_argument(
-        "--ttl", type=_lifetime, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
+        "--ttl", type=_parse_lifetime, default="15m", help="how long it lasts: 90s, 15m, 8h, at most 1d"
     )
 
 
@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lifetime(text: str) -> int:
-    lifetime = seconds(text)
+def _parse_lifetime(text: str) -> int:
+    lifetime = parse_seconds(text)
     if lifetime > LIFETIME_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is too long: a token lasts at most 1d")
     return lifetime

@@ -84,7 +84,7 @@ class Settings:
             max_keys=reader.read("MAX_KEYS", number(1, 1_000_000), 10_000),
             max_kept_mb=reader.read("MAX_KEPT_MB", number(8, 100_000), 32),
             require_if_match=reader.read("REQUIRE_IF_MATCH", flag, False),  # noqa: FBT003 - the default
-            problem_base_url=reader.read("PROBLEM_BASE_URL", _base_url, ""),
+            problem_base_url=reader.read("PROBLEM_BASE_URL", _parse_base_url, ""),
             log_level=reader.read("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info"),
             log_format=reader.read("LOG_FORMAT", one_of("json", "console"), _default_log_format()),
             telemetry=read_telemetry(reader),
@@ -136,5 +136,5 @@ def _origin_of_better_auth(reader: EnvironmentReader) -> tuple[str, ...]:
         return ()
 
 
-def _base_url(text: str) -> str:
+def _parse_base_url(text: str) -> str:
     return web_address(text).geturl().rstrip("/")

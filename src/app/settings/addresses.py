@@ -63,10 +63,10 @@ def origins(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: with the first origin that is invalid.
     """
-    return tuple(_origin(item) for item in filter(None, map(str.strip, text.split(","))))
+    return tuple(_parse_origin(item) for item in filter(None, map(str.strip, text.split(","))))
 
 
-def _origin(text: str) -> str:
+def _parse_origin(text: str) -> str:
     scheme, separator, rest = text.partition(f"//{ANY_LABEL}")
     try:
         url = web_address(f"{scheme}//{rest}" if separator else text)

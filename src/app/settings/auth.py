@@ -70,13 +70,14 @@ def read_auth(reader: EnvironmentReader) -> AuthSettings | None:
 def _read_secrets(reader: EnvironmentReader) -> tuple[bytes | None, bytes | None]:
     """Read the secret and the previous secret."""
     name = "BETTER_AUTH_SECRET_PREVIOUS"
-    secret, previous = reader.read("BETTER_AUTH_SECRET", _secret, None), reader.read(name, _secret, None)
+    secret = reader.read("BETTER_AUTH_SECRET", _parse_secret, None)
+    previous = reader.read(name, _parse_secret, None)
     if previous is not None and not reader.get("BETTER_AUTH_SECRET"):
         reader.add(name, "is set without BETTER_AUTH_SECRET: set that to the new secret")
     return secret, previous
 
 
-def _secret(text: str) -> bytes:
+def _parse_secret(text: str) -> bytes:
     secret = text.encode()
     if len(secret) < SECRET_MIN:
         raise ValueError(

@@ -11,7 +11,7 @@ from dotenv.parser import Binding, Original, parse_stream
 
 T = TypeVar("T")
 
-ROOT: Final = 0  # root can write every file anyway
+ROOT: Final = 0  # user id of root, who can write every file anyway
 SECRETS: Final = ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRET_PREVIOUS", "DATABASE_URL", "DATABASE_URL_DIRECT")
 ENV_FILE: Final = "ENV_FILE"  # passes `--env-file` to workers
 ACCEPTED: Final = "TASKWARD_ACCEPTED_FILE"

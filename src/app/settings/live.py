@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.settings.environment import EnvironmentReader
-from app.settings.rate_limits import RateLimits, store_address
+from app.settings.rate_limits import RateLimits, parse_store_address
 
 NONE: Final = "none"
 
@@ -22,5 +22,5 @@ def read_live(reader: EnvironmentReader, rate_limits: RateLimits) -> LiveSetting
     """Read the live update settings."""
     no_store = (reader.get("LIVE_STORE") or "").lower() == NONE
     default = rate_limits.store if rate_limits.on else None
-    store = None if no_store else reader.read("LIVE_STORE", store_address, default)
+    store = None if no_store else reader.read("LIVE_STORE", parse_store_address, default)
     return LiveSettings(store=store, store_ca=rate_limits.store_ca, several_machines=no_store)

@@ -38,7 +38,7 @@ class RateLimits:
 
 def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
     """Read the rate limit settings."""
-    store = reader.read("RATE_LIMIT_STORE", store_address, None)
+    store = reader.read("RATE_LIMIT_STORE", parse_store_address, None)
     store_ca = reader.read("RATE_LIMIT_STORE_CA", existing_file, None)
     stores = (store or "", reader.get("LIVE_STORE") or "")
     if store_ca and not any(url.startswith(TLS_SCHEMES) for url in stores):
@@ -48,15 +48,15 @@ def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
         )
     return RateLimits(
         on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
-        person=reader.read("RATE_LIMIT_PERSON", _quota, Quota(1_200, 60)),
-        address=reader.read("RATE_LIMIT_ADDRESS", _quota, Quota(12_000, 60)),
+        person=reader.read("RATE_LIMIT_PERSON", _parse_quota, Quota(1_200, 60)),
+        address=reader.read("RATE_LIMIT_ADDRESS", _parse_quota, Quota(12_000, 60)),
         store=store,
         store_ca=store_ca,
-        trusted_proxies=reader.read("TRUSTED_PROXIES", _networks, ()),
+        trusted_proxies=reader.read("TRUSTED_PROXIES", _parse_networks, ()),
     )
 
 
-def _quota(text: str) -> Quota:
+def _parse_quota(text: str) -> Quota:
     try:
         requests, seconds = map(str.strip, text.split("/"))
         return Quota(number(1, QUOTA_MAX)(requests), number(1, WINDOW_MAX)(seconds))
@@ -64,7 +64,7 @@ def _quota(text: str) -> Quota:
         raise ValueError(f"is {text!r}, which must be requests/seconds, as in 1200/60") from None
 
 
-def store_address(text: str) -> str:
+def parse_store_address(text: str) -> str:
     """Accept the address of a Valkey or Redis, and add its port.
 
     Raises:
@@ -83,7 +83,7 @@ def store_address(text: str) -> str:
     return text if url.port else urlunsplit(url._replace(netloc=f"{url.netloc.rstrip(':')}:{STORE_PORT}"))
 
 
-def _networks(text: str) -> tuple[Network, ...]:
+def _parse_networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(item) for item in filter(None, map(str.strip, text.split(","))))
     except ValueError as error:

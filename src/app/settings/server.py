@@ -19,8 +19,8 @@ class ServerSettings:
 
 def read_server(reader: EnvironmentReader) -> ServerSettings:
     """Read the server settings."""
-    host = reader.read("HOST", _host, "127.0.0.1")
-    names = reader.read("ALLOWED_HOSTS", _names, None)
+    host = reader.read("HOST", _parse_host, "127.0.0.1")
+    names = reader.read("ALLOWED_HOSTS", _parse_names, None)
     if names is None and not is_loopback(host) and not reader.get("ALLOWED_HOSTS"):
         reader.add(
             "ALLOWED_HOSTS",
@@ -36,7 +36,7 @@ def read_server(reader: EnvironmentReader) -> ServerSettings:
     )
 
 
-def _host(text: str) -> str:
+def _parse_host(text: str) -> str:
     try:
         text.encode("idna")  # raises here what a DNS lookup would raise later
     except UnicodeError:
@@ -44,7 +44,7 @@ def _host(text: str) -> str:
     return text
 
 
-def _names(text: str) -> frozenset[str] | None:
+def _parse_names(text: str) -> frozenset[str] | None:
     names = frozenset(ascii_host(name.strip()) for name in text.split(",") if name.strip())
     wrong = sorted(name for name in names if "/" in name or (":" in name and not name.startswith("[")))
     if wrong or not names:

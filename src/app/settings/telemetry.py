@@ -27,9 +27,9 @@ def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
     """Read the telemetry settings."""
     return TelemetrySettings(
         metrics_host=reader.get("METRICS_HOST") or "127.0.0.1",
-        metrics_port=_metrics_port(reader),
-        log_user_key=reader.read("LOG_USER_KEY", _key, None),
-        traced=_traced(reader),
+        metrics_port=_read_metrics_port(reader),
+        log_user_key=reader.read("LOG_USER_KEY", _parse_key, None),
+        traced=_read_traced(reader),
     )
 
 
@@ -38,7 +38,7 @@ def otel_variables(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith("OTEL_") and value}
 
 
-def _metrics_port(reader: EnvironmentReader) -> int | None:
+def _read_metrics_port(reader: EnvironmentReader) -> int | None:
     port: int | None = reader.read("METRICS_PORT", number(1, 65535), None)
     if port is not None and port == reader.read("PORT", number(1, 65535), 8000):
         reader.add("METRICS_PORT", f"is {port}, the port of the API: the metrics need another one")
@@ -46,7 +46,7 @@ def _metrics_port(reader: EnvironmentReader) -> int | None:
     return port
 
 
-def _traced(reader: EnvironmentReader) -> bool:
+def _read_traced(reader: EnvironmentReader) -> bool:
     """Return whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
     wanted = next((name for name in ENDPOINTS if reader.get(name)), None)
     off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"
@@ -62,7 +62,7 @@ def _traced(reader: EnvironmentReader) -> bool:
     return True
 
 
-def _key(text: str) -> str:
+def _parse_key(text: str) -> str:
     if len(text.encode()) < LOG_KEY_MIN:
         raise ValueError(
             f"has {len(text.encode())} bytes, and needs {LOG_KEY_MIN} or more:"

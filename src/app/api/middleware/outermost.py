@@ -1,8 +1,8 @@
 """The outermost middleware, which every request passes, even one that the router refuses.
 
-It handles the request id, the rate limit per address, allowed hosts, HEAD for every GET, OPTIONS for every
-path, and CORS, and it calls the telemetry (log line, metrics, span). Litestar's router answers 404 and 405
-before any of its middleware runs, so this one wraps the whole application.
+It handles the request id, security headers, the rate limit per address, allowed hosts, HEAD for every GET,
+OPTIONS for every known path, and CORS. It calls the telemetry (log line, metrics, span). Litestar's router
+answers 404 and 405 before any of Litestar's middleware runs, so this one wraps the whole application.
 """
 
 import re
@@ -117,7 +117,7 @@ class Edge:
             context.end_turn()
             if context.body_held:
                 self.app_state.bodies.release(context.user_id, context.body_held)
-            else:
+            else:  # otherwise `TaskRequest.hold` has done this already
                 SMALL_REQUESTS.count -= 1
             self._telemetry.end(context, status, began)
             REQUEST_ID.reset(token)

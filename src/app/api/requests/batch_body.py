@@ -76,14 +76,14 @@ async def _fingerprint(operations: Sequence[object], time_slice: TimeSlice) -> b
 
 def form_of(commands: Iterable[Command]) -> ResponseForm:
     """Return the form of the response: the result of each operation, in the order of the request."""
-    results = b'{"results":[%s]}' % b",".join(map(_result, commands))
+    results = b'{"results":[%s]}' % b",".join(map(_form_of_result, commands))
     return ResponseForm(texts=tuple(results.split(_TASK_PLACEHOLDER)))
 
 
 _TASK_PLACEHOLDER: Final = b"\0"  # stands in the place of a task's JSON, until the response is written
 
 
-def _result(command: Command) -> bytes:
+def _form_of_result(command: Command) -> bytes:
     if isinstance(command, Trash):
         return b'{"status":204}'
     return b'{"status":%d,"task":%s}' % (201 if isinstance(command, NewTask) else 200, _TASK_PLACEHOLDER)
@@ -105,11 +105,11 @@ def _read_operation(
     if not isinstance(op, str) or op not in _KINDS:
         errors.add("/op", f"must be one of {', '.join(_KINDS)}")
         return None
-    make, fields, needed = _KINDS[op]
+    make, fields, required = _KINDS[op]
     sent = {name: value for name, value in operation.items() if name != "op"}
     members = errors.read_members(sent, fields, null_values=CLEARED if op == "update" else None)
-    if needed not in members and not errors.has(f"/{needed}"):
-        errors.add(f"/{needed}", "must be given")
+    if required not in members and not errors.has(f"/{required}"):
+        errors.add(f"/{required}", "must be given")
     errors.add_broken_rules(members)
     if "if_match" in fields:
         members.setdefault("if_match", default_if_match)
@@ -133,20 +133,21 @@ def _read_if_match(value: object) -> Versions | None:
     return read_versions(value)
 
 
-def _change(members: Members) -> Change:
+def _make_change(members: Members) -> Change:
     task_id, if_match = members.pop("id"), members.pop("if_match")
     return Change(task_id, TaskChanges(**members), if_match)
 
 
-def _completion(members: Members) -> Change:
-    return _change({"completed": True, **members})
+def _make_completion(members: Members) -> Change:
+    return _make_change({"completed": True, **members})
 
 
 _TARGET_FIELDS: Final[Mapping[str, FieldReader]] = {"id": read_id, "if_match": _read_if_match}
 _KINDS: Final[Mapping[str, tuple[Callable[[Members], Command], Mapping[str, FieldReader], str]]] = {
     "create": (lambda members: NewTask(**members), READERS, "title"),
-    "update": (_change, {**_TARGET_FIELDS, **READERS}, "id"),
-    "complete": (_completion, {**_TARGET_FIELDS, "completed": READERS["completed"]}, "id"),
+    "update": (_make_change, {**_TARGET_FIELDS, **READERS}, "id"),
+    "complete": (_make_completion, {**_TARGET_FIELDS, "completed": READERS["completed"]}, "id"),
     "delete": (lambda members: Trash(members["id"], members["if_match"]), _TARGET_FIELDS, "id"),
     "restore": (lambda members: Restore(members["id"], members["if_match"]), _TARGET_FIELDS, "id"),
 }
+"""Each kind of operation: its constructor, the readers of its members, and the member that is required."""

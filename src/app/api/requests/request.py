@@ -194,7 +194,7 @@ async def _whole_body(request: TaskRequest, *, is_batch: bool) -> bytes:
     ):
         request.hold(len(body))
     if context.body_held:
-        context.turn = await context.app.large_bodies.turn(context.user_id, len(body))
+        context.turn = await context.app.large_bodies.wait_for_turn(context.user_id, len(body))
         await TimeSlice().wait()  # until the event loop is free for the validation
     return body
 
