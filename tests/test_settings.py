@@ -167,7 +167,7 @@ def test_rate_limits_their_store_and_trusted_proxies_are_read() -> None:
         }
     ).rate_limits
 
-    assert (limits.on, limits.person, limits.address) == (True, Quota(5, 10), Quota(50, 20))
+    assert (limits.is_on, limits.person, limits.address) == (True, Quota(5, 10), Quota(50, 20))
     assert limits.store == "valkeys://user:hunter2@store.example:6380/3"
     assert [str(network) for network in limits.trusted_proxies] == [
         "10.0.0.0/8",

@@ -94,7 +94,7 @@ def compose(
     async def live_store_trouble() -> str | None:
         return None if live_store is None else live_store.trouble
 
-    uses_store = settings.rate_limits.on and settings.rate_limits.store is not None
+    uses_store = settings.rate_limits.is_on and settings.rate_limits.store is not None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -169,7 +169,7 @@ def compose(
 def _make_counter(settings: RateLimits) -> RequestCounter:
     """Return a counter in this process, or in a store that processes share."""
     own = MemoryCounter()
-    if settings.store is None or not settings.on:
+    if settings.store is None or not settings.is_on:
         return own
     from app.infra.redis_counter import RedisCounter  # noqa: PLC0415 - few deployments need a Redis client
 
@@ -186,7 +186,7 @@ def _make_live_store(settings: LiveSettings, hub: Hub) -> "LiveStore | None":
 
 def _make_limits(settings: RateLimits, counts: RequestCounter) -> tuple[RateLimit | None, RateLimit | None]:
     """Return the rate limits per person and per address; None: no limit."""
-    if not settings.on:
+    if not settings.is_on:
         return None, None
     person, address = settings.person, settings.address
     return (

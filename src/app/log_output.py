@@ -1,7 +1,7 @@
 """Standard output, to which the log is written. Lines that cannot be written are dropped.
 
 A closed pipe, a reader that does not read, or a full disk must not fail a request. Lines are dropped until
-standard output works again. One message on standard error reports that.
+standard output works again. One message on standard error reports that lines are dropped.
 """
 
 import errno
@@ -27,12 +27,12 @@ class CannotWrite(Exception):
 class Output(io.FileIO):
     """Standard output or standard error.
 
-    The first write that fails raises CannotWrite, or drops its data if `drops_data`. Later writes that fail
-    drop their data.
+    A write that fails raises CannotWrite, or drops its data if `drops_data`. Further writes that fail drop
+    their data, until a write succeeds.
     """
 
     drops_data = False
-    broken = False
+    is_broken = False
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -42,20 +42,20 @@ class Output(io.FileIO):
         """Write the data, as the class describes. A line on standard error reports the first dropped data."""
         try:
             written = super().write(data)
-            if written is None and not self.broken:  # the pipe is full
+            if written is None and not self.is_broken:  # the pipe is full
                 select.select((), (self,), (), PATIENCE)
                 written = super().write(data)
             if written is None:
                 raise BlockingIOError(errno.EAGAIN, "nobody reads it")
         except OSError as error:
-            is_first, self.broken = not self.broken, True
+            is_first, self.is_broken = not self.is_broken, True
             if is_first and not self.drops_data:
                 raise CannotWrite(error.strerror) from None
             if is_first and self.descriptor != STANDARD_ERROR:
                 sys.stderr.write(f"{WRITE_FAILED} ({error.strerror}): lines are dropped until it can\n")
                 sys.stderr.flush()
             return memoryview(data).nbytes
-        self.broken = False
+        self.is_broken = False
         return written
 
 
@@ -67,7 +67,7 @@ def _reopen_non_blocking(descriptor: int) -> int:
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # no reader, or not allowed to open it: use the descriptor as it is
+    except OSError:  # no reader, or no right to open the pipe: use the descriptor as it is
         pass
     return descriptor
 

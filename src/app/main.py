@@ -30,7 +30,7 @@ if telemetry.metrics_port is not None and METRICS_FOLDER in os.environ:  # `app 
     from app.metrics import Metrics
 
     metrics = Metrics()
-if telemetry.traced:
+if telemetry.is_traced:
     from app.tracing import Tracing
 
     tracing = Tracing(otel_variables(env))

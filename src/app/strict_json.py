@@ -71,7 +71,7 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
     """Parse one JSON text as `loads` does, and call `pause` again and again, so that other work runs.
 
     The items of arrays in the outer object are parsed one by one, and then the text around them, with a `0`
-    in the place of each item. To replace one valid value with another makes no invalid text valid.
+    in the place of each item. With one valid value in the place of another, an invalid text stays invalid.
 
     Raises:
         NotStrictJson: as `loads` raises it for the whole text.
@@ -166,9 +166,9 @@ def _raise_with_place(data: bytes, valid: Sequence[Span]) -> NoReturn:
 def _refuse_costly(data: bytes, max_depth: int) -> None:
     """Raise NotStrictJson if there are too many members and items outside strings, or too deep ones.
 
-    It works in whole passes over the bytes: a regular expression over strings can be made to take hours. Each
-    value becomes an object in memory, and the decoder takes half a second in one call for two megabytes of
-    them.
+    It works in whole passes over the bytes: a regular expression over strings can be made to take hours. The
+    decoder is not called for such a text: it makes an object of each value, which takes half a second in one
+    call for two megabytes of values.
     """
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):

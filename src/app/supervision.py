@@ -1,7 +1,7 @@
 """Signals between the main process of `app serve` and its workers.
 
-On a stop signal, `/health/ready` answers 503 and each response closes its connection, so that load balancers
-go elsewhere before any request is refused. If the main process was killed, its workers stop by themselves:
+On a stop signal, `/health/ready` answers 503 and each response closes its connection. So load balancers go
+elsewhere before any request is refused. If the main process was killed, its workers stop by themselves:
 otherwise they would hold the port.
 """
 
@@ -25,12 +25,12 @@ class Worker:
     """The state of a worker of `app serve`. Under another server nothing is watched."""
 
     def __init__(self, on_leaving: Callable[[], None] = lambda: None) -> None:
-        self.leaving = False
+        self.is_leaving = False
         self._on_leaving = on_leaving
 
     async def trouble(self) -> str | None:
         """Return why this worker should get no more requests; None if it should."""
-        return "stopping" if self.leaving else None
+        return "stopping" if self.is_leaving else None
 
     @asynccontextmanager
     async def watch_main_process(self) -> AsyncIterator[None]:
@@ -53,7 +53,7 @@ class Worker:
             watching.cancel()
 
     def _leave(self) -> None:
-        self.leaving = True
+        self.is_leaving = True
         self._on_leaving()
 
     def _stop(self) -> None:

@@ -1,11 +1,11 @@
 """Backpressure: limits on large bodies and responses in memory, and draining of refused bodies.
 
 - `ByteBudget` counts bytes in memory, for one person and in total.
-- A response stays in memory until the kernel takes it, and the kernel keeps a limited number of unread bytes
-  of a connection (`SEND_BUFFER` of `app.cli.main_process`). So a large response counts while it is sent.
-  Small ones do not count: granian keeps only a few of them for each connection.
-- A client may still be sending its body after the response, whatever the status is. If the server closes
-  then, it resets the connection (RFC 9112 §9.6), and many clients report a broken connection and never read
+- A response stays in memory until the kernel takes it. The kernel keeps a limited number of unread bytes of a
+  connection (`SEND_BUFFER` of `app.cli.main_process`). So a large response counts while it is sent. Small
+  ones do not count: granian keeps only a few of them for each connection.
+- A client may still be sending its body after the response, whatever the status is. If the server closes the
+  connection now, TCP resets it (RFC 9112 §9.6). Many clients then report a broken connection and never read
   the response. So the rest of the body is read for a while, and dropped.
 """
 

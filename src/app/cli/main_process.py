@@ -41,9 +41,9 @@ USER_TIMEOUT: Final = 30  # seconds after which the kernel cuts a connection who
 class SignalEvent:
     """Wakes granian's main loop: `set` sends a signal, and `wait` takes it.
 
-    It replaces a `threading.Event`, which has a lock. A signal handler that runs between two steps of the
-    event's `wait` and calls `set` can wait forever for that lock (Python's documentation of `signal`,
-    "Signals and threads"). So the signals are blocked and have no handler: the main loop takes them.
+    It replaces a `threading.Event`, which has a lock. A signal handler can run between two steps of its
+    `wait`. If that handler calls `set`, it can wait for the lock forever ("Signals and threads" in Python's
+    documentation of `signal`). So the signals are blocked and have no handler: the main loop takes them.
     """
 
     def __init__(self, handle: Callable[[int], None]) -> None:

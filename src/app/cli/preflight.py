@@ -48,14 +48,14 @@ def check_settings(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     if settings is None or errors:
         raise SettingsError(errors)
     workers, limits, live = settings.server.workers, settings.rate_limits, settings.live
-    if limits.on and limits.store is not None:
+    if limits.is_on and limits.store is not None:
         warnings += asyncio.run(_rate_limit_store_warnings(limits.store, limits.store_ca))
     if live.store is not None and live.store != limits.store:
         warnings += asyncio.run(_live_store_warnings(live.store, live.store_ca))
     if warning := difference(settings.database, settings.database_direct):
         warnings.append(warning)
     warnings += [*security_warnings(settings), *readable_secrets(), *repeated_names(), *near_misses(env)]
-    if workers > 1 and limits.on and limits.store is None:
+    if workers > 1 and limits.is_on and limits.store is None:
         warnings.append(
             f"each of {workers} processes counts requests by itself, so rate limits are up to {workers} times"
             " as high: set RATE_LIMIT_STORE to a Valkey or Redis to share them"
@@ -76,7 +76,7 @@ def security_warnings(settings: Settings) -> list[str]:
         found.append(
             "DATABASE_URL has sslmode=disable, so anyone on the network path can read and change tasks"
         )
-    if limits.on and limits.store and _is_unencrypted(limits.store, "redis", "valkey"):
+    if limits.is_on and limits.store and _is_unencrypted(limits.store, "redis", "valkey"):
         found.append("RATE_LIMIT_STORE is on another machine without TLS: use rediss:// or valkeys://")
     live = settings.live.store
     if live and live != limits.store and _is_unencrypted(live, "redis", "valkey"):

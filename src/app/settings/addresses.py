@@ -46,11 +46,11 @@ def web_address(text: str) -> SplitResult:
     """
     try:
         url = urlsplit(text)
-        wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
+        is_wrong = url.scheme not in ("http", "https") or not url.hostname or url.port == 0
         ascii_host(url.hostname or "").encode("idna")  # raises here what a DNS lookup would raise later
     except ValueError:
-        wrong = True
-    if wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):
+        is_wrong = True
+    if is_wrong or url.username or url.query or url.fragment or "*" in (url.hostname or ""):
         raise ValueError("is not a URL like https://app.example.com")
     return url
 
@@ -70,10 +70,10 @@ def _parse_origin(text: str) -> str:
     scheme, separator, rest = text.partition(f"//{ANY_LABEL}")
     try:
         url = web_address(f"{scheme}//{rest}" if separator else text)
-        wrong = bool(url.path.strip("/")) or (bool(separator) and not _has_one_owner(url.hostname or ""))
+        is_wrong = bool(url.path.strip("/")) or (bool(separator) and not _has_one_owner(url.hostname or ""))
     except ValueError:
-        wrong = True
-    if wrong:
+        is_wrong = True
+    if is_wrong:
         raise ValueError(
             f"has {text!r}, which is not an origin like https://app.example.com or https://*.example.com"
         )

@@ -91,14 +91,14 @@ def difference(database: DatabaseAddress, direct: DatabaseAddress) -> str | None
     A pooler (`pgbouncer=true`) may be on a host of its own. Neon's pooler has the host's name with `-pooler`.
     """
     hosts = [address.direct().host for address in (database, direct)]
-    own_pooler = database.pooled and POOLER not in database.host
-    same_host = own_pooler or hosts[0] == hosts[1] or all(map(is_loopback, hosts))
-    if same_host and database.database == direct.database:
+    has_own_pooler = database.pooled and POOLER not in database.host
+    is_same_host = has_own_pooler or hosts[0] == hosts[1] or all(map(is_loopback, hosts))
+    if is_same_host and database.database == direct.database:
         return None
     return (
         f"{direct.setting} names {direct.database} on {direct.host}, and DATABASE_URL {database.database} on"
         f" {database.host}: `app migrate` and `app purge` change the first, and requests use the second"
-        + ("" if same_host else " (if that is a PgBouncer, add pgbouncer=true to DATABASE_URL)")
+        + ("" if is_same_host else " (if that is a PgBouncer, add pgbouncer=true to DATABASE_URL)")
     )
 
 

@@ -21,6 +21,6 @@ class LiveSettings:
 def read_live(reader: EnvironmentReader, rate_limits: RateLimits) -> LiveSettings:
     """Read the live update settings."""
     no_store = (reader.get("LIVE_STORE") or "").lower() == NONE
-    default = rate_limits.store if rate_limits.on else None
+    default = rate_limits.store if rate_limits.is_on else None
     store = None if no_store else reader.read("LIVE_STORE", parse_store_address, default)
     return LiveSettings(store=store, store_ca=rate_limits.store_ca, several_machines=no_store)

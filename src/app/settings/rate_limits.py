@@ -28,7 +28,7 @@ class Quota:
 class RateLimits:
     """The rate limits. Turn them off if a proxy limits requests already."""
 
-    on: bool
+    is_on: bool
     person: Quota
     address: Quota
     store: str | None = field(repr=False)  # a URL, may have a password; None: each process counts by itself
@@ -47,7 +47,7 @@ def read_rate_limits(reader: EnvironmentReader) -> RateLimits:
             "is set, and neither RATE_LIMIT_STORE nor LIVE_STORE uses TLS: write rediss:// or valkeys://",
         )
     return RateLimits(
-        on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
+        is_on=reader.read("RATE_LIMIT", one_of("on", "off"), "on") == "on",
         person=reader.read("RATE_LIMIT_PERSON", _parse_quota, Quota(1_200, 60)),
         address=reader.read("RATE_LIMIT_ADDRESS", _parse_quota, Quota(12_000, 60)),
         store=store,
@@ -73,11 +73,12 @@ def parse_store_address(text: str) -> str:
     try:
         url = urlsplit(text)
         (url.hostname or "").encode("idna")  # raises here what a DNS lookup would raise later
-        wrong = url.scheme not in STORE_SCHEMES or not url.hostname or url.port == 0
-        wrong = wrong or bool(url.path.strip("/") and not url.path.strip("/").isdecimal())
+        index = url.path.strip("/") or "0"  # of the database in that server
+        is_wrong = url.scheme not in STORE_SCHEMES or not url.hostname or url.port == 0
+        is_wrong = is_wrong or not index.isdecimal()
     except ValueError:
-        wrong = True
-    if wrong or url.query or url.fragment:
+        is_wrong = True
+    if is_wrong or url.query or url.fragment:
         # The message does not quote the value, which may have a password.
         raise ValueError("is not a URL like redis://cache.example.com:6379: see .env.example")
     return text if url.port else urlunsplit(url._replace(netloc=f"{url.netloc.rstrip(':')}:{STORE_PORT}"))

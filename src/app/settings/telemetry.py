@@ -20,7 +20,7 @@ class TelemetrySettings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None  # None: no metrics
     log_user_key: str | None = field(default=None, repr=False)  # None: a random key for each start
-    traced: bool = False
+    is_traced: bool = False
 
 
 def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
@@ -29,7 +29,7 @@ def read_telemetry(reader: EnvironmentReader) -> TelemetrySettings:
         metrics_host=reader.get("METRICS_HOST") or "127.0.0.1",
         metrics_port=_read_metrics_port(reader),
         log_user_key=reader.read("LOG_USER_KEY", _parse_key, None),
-        traced=_read_traced(reader),
+        is_traced=_read_traced(reader),
     )
 
 
@@ -49,8 +49,8 @@ def _read_metrics_port(reader: EnvironmentReader) -> int | None:
 def _read_traced(reader: EnvironmentReader) -> bool:
     """Return whether traces are sent, by the variables that every OpenTelemetry SDK reads."""
     wanted = next((name for name in ENDPOINTS if reader.get(name)), None)
-    off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"
-    if wanted is None or off or reader.get("OTEL_TRACES_EXPORTER") == "none":
+    is_off = (reader.get("OTEL_SDK_DISABLED") or "").lower() == "true"
+    if wanted is None or is_off or reader.get("OTEL_TRACES_EXPORTER") == "none":
         return False
     for name in PROTOCOLS:
         reader.read(name, one_of("http/protobuf"), "http/protobuf")

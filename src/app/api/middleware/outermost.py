@@ -76,7 +76,7 @@ class Edge:
             *security_headers(context.path, secure=self._clients.is_secure(context)),
             *self._cors.headers(context.headers.get(b"origin")),
         ]
-        if self._worker.leaving:
+        if self._worker.is_leaving:
             extra.append(CONNECTION_CLOSE)
         status = 0
         delayed_start: Message | None = None  # of a large response: sent with the body, if memory allows it

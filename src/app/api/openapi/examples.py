@@ -16,7 +16,7 @@ BODIES: Final[dict[str, Json]] = {
         "title only": {"title": "Water the plants"},
         "everything": {name: TASK_FIELDS[name].examples[-1] for name in READERS},
     },
-    "updateTask": {  # PUT ignores read-only fields, so a client can send back what it got
+    "updateTask": {  # a client can send back the whole task that it got, with its read-only fields
         "one field": {"title": "Water all the plants"},
         "no description any more": {"description": None},
         "the whole task": {**TASK, "completed": True},

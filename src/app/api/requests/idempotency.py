@@ -65,7 +65,7 @@ def idempotent_request(route: str, key: str | None, content: object) -> Idempote
 
 
 def canonical_json(content: object) -> bytes:
-    """Return a parsed body as JSON, the same for all its spellings."""
+    """Return a parsed body as JSON, the same for each order of its members."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 

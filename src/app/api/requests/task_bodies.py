@@ -63,7 +63,7 @@ async def read_new_task(request: TaskRequest) -> tuple[NewTask, IdempotentReques
 async def read_update(request: TaskRequest) -> tuple[TaskTarget, TaskChanges]:
     """Read the target and the changed fields of an update.
 
-    Read-only fields may be sent back; they are ignored.
+    Read-only fields may be sent back and are ignored, but `id` and `user_id` must be those of the path.
     """
     errors = ErrorCollector(request)
     target = _target(request, errors)

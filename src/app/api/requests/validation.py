@@ -45,7 +45,7 @@ class ErrorCollector:
         return ErrorCollector(self._request, found=self._found, within=self._within + pointer)
 
     def add(self, pointer: str, detail: str, place: str = "body") -> None:
-        """Add an error, unless there are ERRORS_MAX already."""
+        """Add an error if there are fewer than ERRORS_MAX."""
         if not self.is_full:
             self._found.append(FieldError(self._within + pointer, detail, place))
 
