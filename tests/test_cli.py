@@ -1,4 +1,7 @@
-"""The command line. A command that fails prints all errors in one message, without a traceback, and exits with 1."""
+"""The command line. A command that fails prints all errors in one message, without a traceback.
+
+It exits with 1, or with 2 if its arguments are wrong.
+"""
 
 import asyncio
 import os
@@ -210,7 +213,7 @@ def test_names_that_a_file_sets_twice_cause_a_warning_with_their_lines_but_not_t
     assert settings.max_tasks == 7
 
 
-@pytest.mark.parametrize("verb", [["migrate"], ["purge", "--older-than", "1d"]])
+@pytest.mark.parametrize("verb", [["migrate"], ["purge", "--older-than", "1d"], ["resync"]])
 def test_maintenance_commands_print_the_database_and_the_setting_that_names_it(
     tmp_path: Path, verb: list[str]
 ) -> None:
@@ -301,14 +304,14 @@ def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_ri
 
     empty, migrated = postgres.new_database(), postgres.new_database()
     assert app("migrate", env={"DATABASE_URL": migrated}, cwd=tmp_path).returncode == 0
-    names = [url.rpartition("/")[2] for url in (empty, migrated)]
-    plain, owner = (f"{kind}_{names[0]}" for kind in ("plain", "owner"))
+    name_of_empty, name_of_migrated = (url.rpartition("/")[2] for url in (empty, migrated))
+    plain, owner = (f"{kind}_{name_of_empty}" for kind in ("plain", "owner"))
     postgres.query(
         f"CREATE ROLE {plain} LOGIN PASSWORD 'x'; CREATE ROLE {owner} LOGIN PASSWORD 'x';"
-        f"ALTER DATABASE {names[0]} OWNER TO {owner}; REVOKE CREATE ON SCHEMA public FROM public",
-        names[0],
+        f"ALTER DATABASE {name_of_empty} OWNER TO {owner}; REVOKE CREATE ON SCHEMA public FROM public",
+        name_of_empty,
     )
-    postgres.query(f"GRANT SELECT ON taskward_version TO {plain}", names[1])
+    postgres.query(f"GRANT SELECT ON taskward_version TO {plain}", name_of_migrated)
 
     assert "use the role that owns the database and its tables" in message_to(plain, empty, "migrate")
     grant = f'GRANT taskward_app, taskward_maintenance TO "{owner}"'
@@ -319,7 +322,7 @@ def test_a_role_that_may_not_migrate_or_purge_gets_a_message_with_the_missing_ri
         assert f"DATABASE_URL names the role {plain}, which lacks a right (" in message_to(
             plain, migrated, *verb
         )
-    postgres.query(grant, names[0])
+    postgres.query(grant, name_of_empty)
     assert (
         "applied 0001"
         in app(
@@ -523,6 +526,8 @@ async def test_a_table_of_another_program_with_the_same_name_is_reported_and_not
     message = error_of({**AUTH, "DATABASE_URL": url}, tmp_path, "migrate")
 
     assert "tasks" in message
+    columns = "SELECT string_agg(column_name, ' ') FROM information_schema.columns WHERE table_name = 'tasks'"
+    assert postgres.query(columns, name) == "theirs"
     assert postgres.query("SELECT count(*) FROM tasks", name) == "0"
 
 

@@ -33,4 +33,4 @@ def test_a_process_that_serves_collects_younger_objects_often_and_all_objects_se
     assert enabled
     assert frozen > 10_000  # the objects of the start are never scanned
     assert younger > 50
-    assert all_objects == 0  # with Python's defaults, one in ten collections is of all objects
+    assert all_objects == 0  # with Python's defaults there would be one for about ten of `younger`

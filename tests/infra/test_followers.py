@@ -44,7 +44,7 @@ async def pooled(database: Database, database_url: str, tmp_path: Path) -> Async
 
 
 async def write(database: Database, owner: UserId, shared: list[TaskId], seed: int) -> None:
-    """Run random writes of every kind, on tasks that the other writers change too."""
+    """Run random writes of seven kinds, on tasks that the other writers change too."""
     rng, mine = random.Random(seed), NeonTaskRepository(database, owner=owner)
     for number in range(WRITES):
         task_id = rng.choice(shared)

@@ -1,6 +1,6 @@
 """The required form and claims of a token.
 
-A token here has a valid signature if its form allows one. Each test compares the reason of the refusal, because another
+A token here has a valid signature if its form allows one. A test of a refused token compares the reason, because another
 check could refuse the token too.
 """
 

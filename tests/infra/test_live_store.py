@@ -101,8 +101,10 @@ async def test_changes_within_20_ms_are_one_message_with_the_hash_of_each_user_i
             machines[0].hub.announce(owner)
         message = await asyncio.to_thread(lambda: listener.get_message(timeout=5))
 
-    data = message["data"][live_store.SENDER :]
-    assert {data[at : at + 16] for at in range(0, len(data), 16)} == {digest_of(owner) for owner in owners}
+    data, size = message["data"][live_store.SENDER :], live_store.DIGEST
+    assert {data[at : at + size] for at in range(0, len(data), size)} == {
+        digest_of(owner) for owner in owners
+    }
 
 
 async def test_nothing_is_published_while_nothing_changes(store: Store, machines: list[Machine]) -> None:
@@ -123,7 +125,7 @@ async def test_given_a_killed_store_then_hubs_are_not_live_and_streams_reread_wh
         await reset(stream)
         store.kill()
         await wait_until_async(lambda: not there.hub.live)
-        here.hub.announce(ANN)  # no machine receives this one
+        here.hub.announce(ANN)  # no machine receives this announcement
         await asyncio.sleep(0.2)
         unheard = not stream.changed
         store.start()

@@ -4,7 +4,7 @@ import ast
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
@@ -173,14 +173,22 @@ FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 
 """
 
 
-async def columns(address: DatabaseAddress) -> dict[str, tuple[str, bool, bool]]:
-    """Return the type of each column, whether it may be null, and whether it has a default."""
+class Column(NamedTuple):
+    """A column of a table."""
+
+    kind: str  # the type
+    nullable: bool
+    has_default: bool
+
+
+async def columns(address: DatabaseAddress) -> dict[str, Column]:
+    """Return each column, by the names of its table and its own."""
     connection = await asyncpg.connect(**driver_arguments(address))
     try:
         rows = await connection.fetch(COLUMNS, VERSION_TABLE)
     finally:
         await connection.close()
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+    return {row[0]: Column(row[1], row[2], row[3]) for row in rows}
 
 
 async def test_each_migration_only_expands_so_that_the_previous_version_still_works(
@@ -188,20 +196,20 @@ async def test_each_migration_only_expands_so_that_the_previous_version_still_wo
 ) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
     violations: list[str] = []
-    before: dict[str, tuple[str, bool, bool]] = {}
+    before: dict[str, Column] = {}
     for migration in MIGRATIONS:
         revision = migration.partition(":")[0]
         await _with_retries(address, partial(upgrade_to, revision=revision))
         after = await columns(address)
         violations += [f"{revision}: {name} is gone" for name in before.keys() - after.keys()]
-        for name, (kind, nullable, default) in after.items():
+        for name, column in after.items():
             if name not in before:
                 is_new_table = not any(known.startswith(name.partition(".")[0] + ".") for known in before)
-                if not (nullable or default or is_new_table):
+                if not (column.nullable or column.has_default or is_new_table):
                     violations.append(
                         f"{revision}: {name} is required, and the previous version does not write it"
                     )
-            elif before[name][0] != kind or (before[name][1] and not nullable):
+            elif before[name].kind != column.kind or (before[name].nullable and not column.nullable):
                 violations.append(f"{revision}: {name} accepts fewer values than before")
         before = after
 

@@ -1,6 +1,6 @@
 """The service works unchanged with the table of tasks in partitions by the hash of `user_id`.
 
-Each key and index begins with `user_id`, there is no foreign key, and each statement names one owner.
+Each key and index begins with `user_id`, there is no foreign key, and each statement of a request names one owner.
 """
 
 from pathlib import Path

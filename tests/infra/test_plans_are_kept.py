@@ -33,7 +33,7 @@ from tests.support.servers.pgbouncer import KEEPS_STATEMENTS, newer, pgbouncer
 
 pytestmark = pytest.mark.server
 
-TIMES = 10
+TIMES = 10  # how often each operation runs
 PREPARED = """
 SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%own\\_%'
 """

@@ -145,7 +145,7 @@ async def test_app_purge_prints_how_many_it_deleted(
 
 
 @pytest.mark.parametrize("command", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
-async def test_app_purge_and_app_resync_publish_a_message_for_every_event_stream_or_warn_without_a_store(
+async def test_app_purge_and_app_resync_publish_a_message_for_every_event_stream_and_warn_if_the_store_is_down(
     database_url: str, owners: list[object], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:

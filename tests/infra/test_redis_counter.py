@@ -70,11 +70,13 @@ async def test_the_store_has_no_user_ids_or_addresses_and_each_count_expires_wit
     store: Store, counts: RedisCounter
 ) -> None:
     await count(counts, "person:ann@example.com")
+    await count(counts, "address:192.0.2.1")
 
     with redis.Redis(port=store.port) as client:
-        (key,) = client.keys()
-        assert b"ann" not in key
-        assert 0 < client.ttl(key) <= 60
+        keys = client.keys()
+        assert len(keys) == 2
+        assert not any(private in key for key in keys for private in (b"ann", b"192.0.2.1"))
+        assert all(0 < client.ttl(key) <= 60 for key in keys)
 
 
 async def test_given_a_killed_store_then_the_process_counts_alone_and_logs_the_loss_once(

@@ -371,6 +371,7 @@ async def test_row_level_security_knows_the_owner_in_every_kind_of_plan(
                 values |= {"limit": 1, **dict.fromkeys(("now", "today", "day_start", "day_end"), NOON)}
                 rows = await connection.fetch(statement.sql, *(values[name] for name in statement.names))
                 assert len(rows) == 1
+                # If the row were hidden, `shown` would be NULL, and `open` 0.
                 assert all(rows[0].get(what, 1) for what in ("shown", "open"))
     finally:
         await connection.close()

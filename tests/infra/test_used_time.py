@@ -1,4 +1,4 @@
-"""The time that the statements of each person used a connection, and what follows for their next statement."""
+"""The time that each person's statements used a connection, and the delay of their next statement."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -132,7 +132,7 @@ class Model:
         self.stamps = {task_id: min(stamp, changes + 1) for task_id, stamp in self.stamps.items()}
 
     def spread(self, positions: Mapping[str, str], now: str) -> None:
-        """Give the tasks their positions, in one change. Those in the trash have kept theirs."""
+        """Give the tasks their new positions, in one change. Tasks in the trash have kept their positions."""
         changes = self.changes
         for task in list(self.tasks.values()):
             self.change(task, {"position": positions[task["id"]]}, now)
@@ -152,9 +152,9 @@ class Model:
         return [task["id"] for task in self.listed("position", **filters)]
 
     def listed(self, sort: str = "-created", **filters: Any) -> list[Json]:
-        """Return the selected tasks in order. Equal ones are sorted by id.
+        """Return the selected tasks in order. Tasks with equal values are sorted by id.
 
-        Sorted by due date, those without one are last in both directions.
+        If the order is the due date, tasks without a due date are last in both directions.
         """
         order, key = sort.removeprefix("-"), ORDERS[sort.removeprefix("-")]
         wanted = {"trashed": "false", **filters}
