@@ -1,8 +1,8 @@
 """Long work shares the event loop with requests and with other long work.
 
 Each of these faults, put into the code on purpose, made a test fail: all long work continues in the next round;
-cancelled work gets the next turn, and then no other work does; no rest between slices; the same rest after every
-slice; the long rest although no small request is in progress.
+cancelled work gets the next turn, and then no other work does; no pause between slices; the same pause after
+every slice; the long pause although no small request is in progress.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from app.event_loop import PAUSE_PER_WORK, SMALL_REQUESTS, TimeSlice
 
 WORKERS = 8
 PIECES = 5  # of long work: one in each slice
-REST = 0.01  # seconds
-LONG = 0.005  # seconds of one slice
+MEASURABLE_PAUSE = 0.01  # seconds between two slices
+WORK = 0.005  # seconds of work in each slice of `Slices`
 
 
 @pytest.fixture(autouse=True)
 def _short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """End a slice after each piece of work, and continue without a rest."""
+    """End a slice after each piece of work, and continue without a pause."""
     monkeypatch.setattr("app.event_loop.SLICE", 0)
     monkeypatch.setattr("app.event_loop.PAUSE", 0)
 
@@ -51,13 +51,13 @@ async def test_each_round_of_the_event_loop_runs_one_slice_of_long_work() -> Non
     assert done == [*range(WORKERS)] * PIECES  # in turns
 
 
-async def test_the_event_loop_is_free_for_a_while_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.event_loop.PAUSE", REST)
+async def test_long_work_pauses_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.event_loop.PAUSE", MEASURABLE_PAUSE)
     began = time.monotonic()
 
     await asyncio.gather(work(1, []), work(2, []))
 
-    assert time.monotonic() - began >= 2 * PIECES * REST
+    assert time.monotonic() - began >= 2 * PIECES * MEASURABLE_PAUSE
 
 
 async def test_long_work_that_is_cancelled_while_it_waits_delays_nobody() -> None:
@@ -96,14 +96,14 @@ class Slices:
         await turns.wait()
         for _ in range(3):
             began = perf_counter()
-            while perf_counter() - began < LONG:
+            while perf_counter() - began < WORK:
                 pass
             self.times.append((began, perf_counter()))
             await turns.yield_to_others()
 
     @property
-    def rests(self) -> list[float]:
-        """Each rest, divided by the length of the slice before it."""
+    def pauses(self) -> list[float]:
+        """Each pause, divided by the length of the slice before it."""
         return [(after - ended) / (ended - began) for (began, ended), (after, _) in pairwise(self.times)]
 
 
@@ -115,7 +115,7 @@ async def test_while_a_small_request_is_in_progress_the_loop_is_free_three_times
 
     await asyncio.gather(slices.work(), slices.work())
 
-    assert min(slices.rests) >= PAUSE_PER_WORK
+    assert min(slices.pauses) >= PAUSE_PER_WORK
 
 
 async def test_without_small_requests_long_work_continues_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
