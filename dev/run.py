@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from app.cli.connection_errors import connection_error, explain_unreachable
-from app.infra.migrations.run import upgrade, waiting
+from app.infra.migrations.run import list_waiting, upgrade
 from app.infra.postgres.connect import means_unreachable
 from app.settings.database_address import DatabaseAddress
 from app.settings.environment import environment
@@ -122,7 +122,7 @@ def migrate(chosen: Plan) -> None:
             with step("Migrations"):
                 asyncio.run(upgrade(address))
         else:
-            pending = asyncio.run(waiting(address))
+            pending = asyncio.run(list_waiting(address))
     except Exception as error:
         if fault := connection_error(address, error):
             raise CannotRun(fault) from error

@@ -14,7 +14,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.infra.migrations import versions
-from app.infra.migrations.run import _config, _connected, _with_retries, downgrade, upgrade, waiting
+from app.infra.migrations.run import (
+    _config,
+    _run_in_transaction,
+    _with_retries,
+    downgrade,
+    list_waiting,
+    upgrade,
+)
 from app.infra.migrations.schema_version import VERSION_TABLE, is_current
 from app.infra.postgres.connect import connect, driver_arguments
 from app.infra.tables import OwnedRow
@@ -69,14 +76,14 @@ def differences(connection: Connection) -> list[Any]:
 async def test_the_migrated_schema_equals_that_of_the_models(postgres: PostgresServer) -> None:
     address = await migrate_new_database(postgres)
 
-    assert await _connected(address, differences) == []
+    assert await _run_in_transaction(address, differences) == []
 
 
 async def test_a_difference_between_schema_and_models_is_detected(postgres: PostgresServer) -> None:
     address = await migrate_new_database(postgres)
     postgres.query("ALTER TABLE tasks ADD extra text, ALTER description SET NOT NULL", address.database)
 
-    assert len(await _connected(address, differences)) == 2
+    assert len(await _run_in_transaction(address, differences)) == 2
 
 
 async def test_every_table_with_an_owner_has_row_level_security(postgres: PostgresServer) -> None:
@@ -93,12 +100,12 @@ async def test_every_table_with_an_owner_has_row_level_security(postgres: Postgr
 async def test_a_second_upgrade_does_nothing_and_downgrade_and_upgrade_work(postgres: PostgresServer) -> None:
     address = DatabaseAddress.parse(postgres.new_database())
 
-    assert await waiting(address) == MIGRATIONS
+    assert await list_waiting(address) == MIGRATIONS
     assert await upgrade(address) == MIGRATIONS
-    assert await upgrade(address) == await waiting(address) == []
+    assert await upgrade(address) == await list_waiting(address) == []
     await downgrade(address, to="base")
     assert await upgrade(address) == MIGRATIONS
-    assert await _connected(address, differences) == []
+    assert await _run_in_transaction(address, differences) == []
 
 
 async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
@@ -120,7 +127,7 @@ async def test_tables_of_other_programs_survive_upgrade_and_downgrade(
     left = postgres.query(listed, address.database)
     assert left == f"other.tasks public.alembic_version public.{VERSION_TABLE} public.user"
     assert postgres.query("SELECT version_num FROM alembic_version", address.database) == "theirs"
-    assert await _connected(neighbour, differences) == []
+    assert await _run_in_transaction(neighbour, differences) == []
     assert postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'taskward_app'") == "1"
 
 
@@ -128,7 +135,7 @@ async def test_a_database_of_a_newer_version_has_no_pending_migrations(postgres:
     address = await migrate_new_database(postgres)
     postgres.query(f"UPDATE {VERSION_TABLE} SET version_num = '9999'", address.database)
 
-    assert await waiting(address) == []
+    assert await list_waiting(address) == []
 
 
 async def test_a_schema_is_current_only_if_the_newest_migration_is_applied_and_its_version_is_readable(
@@ -164,7 +171,7 @@ async def test_concurrent_migrations_are_safe_in_one_database_and_in_two(
 
     assert [process.returncode for process in processes] == [0] * 6
     for url in urls[:2]:
-        assert await _connected(DatabaseAddress.parse(url), differences) == []
+        assert await _run_in_transaction(DatabaseAddress.parse(url), differences) == []
 
 
 COLUMNS = """

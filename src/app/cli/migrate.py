@@ -13,7 +13,7 @@ from app.cli.maintained_database import read_maintained_database
 from app.infra.migrations import run as migrate
 from app.infra.migrations.rls_setup import CannotRepair
 from app.infra.postgres.connect import means_unreachable
-from app.infra.postgres.connector import connected
+from app.infra.postgres.connector import open_connection
 from app.infra.postgres.row_security import APP, MAINTENANCE
 from app.infra.postgres.row_security_check import find_gaps
 from app.settings import SettingsError
@@ -86,7 +86,7 @@ def _explain(address: DatabaseAddress, error: Exception) -> str:
 
 async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> int:
     if arguments.check:
-        waiting = await migrate.waiting(address)
+        waiting = await migrate.list_waiting(address)
         print(*waiting, sep="\n", end="\n" if waiting else "")
         return EXIT_WAITING if waiting else 0
     if arguments.down_to:
@@ -98,7 +98,7 @@ async def _migrate(address: DatabaseAddress, arguments: argparse.Namespace) -> i
         print(f"applied {line}")
     for line in repaired:
         print(f"repaired {line}")
-    async with connected(address) as connection:
+    async with open_connection(address) as connection:
         found = await find_gaps(connection)
     for gap in found:
         print(f"not repaired: {gap}", file=sys.stderr)

@@ -151,9 +151,9 @@ async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> 
             address = direct  # which a later error is about
             missing = []
             if not is_newest:
-                from app.infra.migrations.run import waiting  # noqa: PLC0415 - see `schema_version`
+                from app.infra.migrations.run import list_waiting  # noqa: PLC0415 - see `schema_version`
 
-                missing = await waiting(direct)
+                missing = await list_waiting(direct)
     except (OSError, TimeoutError, PostgresError, pg.InterfaceError) as error:
         message = connection_error(address, error)
         if message:

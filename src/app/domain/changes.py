@@ -2,7 +2,8 @@
 
 Each write increments its owner's revision and stamps it on the tasks that it writes. A task that is deleted
 permanently leaves a tombstone: its id and its last revision. So each task has one place in the changes,
-(revision, id), and moves to the end with each write. Tombstones up to the owner's `floor` may be missing.
+(revision, id), and moves to the end with each write. Tombstones of revisions up to the owner's `floor` may be
+missing.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from uuid import UUID
 
 from app.domain.errors import ChangesGone
 
-CHANGES_MAX: Final = 200  # changes of one page
+CHANGES_MAX: Final = 200  # of one page
 FIRST_ID: Final = UUID(int=0)
 LAST_ID: Final = UUID(int=2**128 - 1)
 
@@ -35,7 +36,7 @@ class ChangesToken:
 
     @property
     def complete_until(self) -> int:
-        """The last revision up to which the client lacks no tombstone."""
+        """The revision up to which the client needs no more tombstones."""
         return max(self.revision - 1, self.base)
 
     def require_readable(self, *, revision: int, floor: int) -> None:

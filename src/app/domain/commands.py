@@ -48,11 +48,10 @@ def choose_refusal(refusals: Mapping[int, DomainError]) -> DomainError:
     """Return the refusal that the client gets, with the number of its operation.
 
     `refusals` maps the number of a refused operation to its error. A missing task is more important than a
-    version conflict, as it is for one task. Among equals, the first operation counts.
+    version conflict, as in a request for one task. Among equals, the first operation counts.
     """
-    number, refusal = min(
-        refusals.items(), key=lambda item: (_MOST_IMPORTANT_FIRST.index(type(item[1])), item[0])
-    )
+    number = min(refusals, key=lambda each: (_MOST_IMPORTANT_FIRST.index(type(refusals[each])), each))
+    refusal = refusals[number]
     refusal.operation = number
     return refusal
 

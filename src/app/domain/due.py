@@ -31,8 +31,8 @@ class Due:
         """Read a full-date or a date-time of RFC 3339 §5.6. The fraction is cut off after six digits.
 
         Raises:
-            ValueError: it is neither, names no offset, has more than nine digits in its fraction, does not
-                exist, or is outside the years YEAR_MIN to YEAR_MAX.
+            ValueError: the text is neither, names no offset, has a fraction of more than nine digits, does
+                not exist, or is outside the years YEAR_MIN to YEAR_MAX.
         """
         parts = _MOMENT.fullmatch(text)
         if not parts and not _DAY.fullmatch(text):

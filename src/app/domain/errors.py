@@ -6,7 +6,7 @@ from uuid import UUID
 
 
 class DomainError(Exception):
-    """Base of all errors that are raised on purpose."""
+    """Base of the errors that a client gets as a problem document."""
 
     operation: int | None = None  # the number of the failed operation of a batch, from 0
 
@@ -81,7 +81,7 @@ class TooBusy(RetryLater):
 
 @dataclass(eq=False)
 class TooManySearches(TooBusy):
-    """A search or a summary found no turn among those of others. The database works."""
+    """A search or a summary waited too long for its turn, or too many wait. The database works."""
 
     retry_after: int = 5  # seconds: as long as it has waited, unless the queue was full
 
@@ -131,11 +131,11 @@ class TooManyTasks(DomainError):
 
 
 class ChangesGone(DomainError):
-    """Changes after this token are no longer known: the client has to read all of them again."""
+    """Changes after this token may be missing: the client has to read all tasks again."""
 
 
 class KeyInFlight(RetryLater):
-    """A request with this key is running."""
+    """Another request with this key is running."""
 
 
 class KeyReused(DomainError):

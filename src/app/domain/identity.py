@@ -5,7 +5,7 @@ from typing import NewType, Protocol
 UserId = NewType("UserId", str)
 """A verified subject: opaque, 1 to 255 characters, no control characters.
 
-Only a `TokenVerifier` (and tests) may create one.
+Only a `TokenVerifier` (and tests) may create a `UserId`.
 """
 
 

@@ -3,8 +3,8 @@
 Between two different positions there is room for a third, so a move writes only the moved task. A position
 never ends in `0`, because there is no string between `a` and `a0`.
 
-Positions become longer if tasks are moved to the same place again and again. Before one would be too long,
-the tasks around the place are spread: they get new positions with equal gaps (`REACHES`).
+Positions become longer if tasks are moved to the same place again and again. Before a position would become
+too long, the tasks around the place are spread: they get new positions with equal gaps (`REACHES`).
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def between(low: Position | None, high: Position | None, now: datetime) -> Posit
     if low >= high:
         return None
     middle = _middle(low, high)
-    while high.startswith(middle):  # the digits after it must not exceed `high`
+    while high.startswith(middle):  # else the random digits after it might exceed `high`
         middle += _middle("", high[len(middle) :])
     found = Position(middle + _random_digits())
     return found if len(found) <= CROWDED else None

@@ -1,7 +1,7 @@
 """Rate limits: a quota of requests in each fixed window, counted per name (a person or an address).
 
 A fixed window needs one addition per request, in memory and in a shared store. A client may send twice the
-quota around the boundary of two windows, which is enough to protect the service. Windows of different names
+quota around the boundary of two windows. Even such a limit protects the service. Windows of different names
 begin at different times, so clients that wait do not all return together.
 """
 
@@ -47,7 +47,7 @@ class RequestCounter(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why the store is not in use; None if it is, or if none is set."""
+        """Why the store is not in use; None if it is in use, or if no store is configured."""
 
     async def start(self) -> None:
         """Start to connect to the store. Does not wait."""
@@ -79,11 +79,11 @@ def _shift_of_windows(name: str, window: int) -> int:
 
 
 NAMES_MAX: Final = 50_000
-"""Names in each of the two generations of `MemoryCounter`: 15 MB if both are full."""
+"""Names in each of the two generations of `MemoryCounter`: about 20 MB if both are full."""
 
 
 class MemoryCounter:
-    """Counts of the latest names, in two generations. When the young one is full, it replaces the old one."""
+    """Counts requests of the latest names, in two generations. A full young one replaces the old one."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
@@ -97,12 +97,13 @@ class MemoryCounter:
 
     async def add(self, name: str, number: int, window: int) -> int:  # noqa: ARG002 - the number is enough
         """Count a request, as `RequestCounter.add` does."""
-        known = self._young.get(name)
-        if known is None:
-            known = self._old.pop(name, (number, 0))
+        latest = self._young.get(name)
+        if latest is None:
+            latest = self._old.pop(name, (number, 0))
             if len(self._young) >= self._names_max:
                 self._young, self._old = {}, self._young
-        count = known[1] + 1 if known[0] == number else 1
+        latest_number, count = latest
+        count = count + 1 if latest_number == number else 1
         self._young[name] = number, count
         return count
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-SUMMARY_TAGS_MAX: Final = 1_000  # a person can have 20 different tags for each task
+SUMMARY_TAGS_MAX: Final = 1_000  # without a limit, a person could have 20 different tags for each task
 NOT_OF_A_PLACE: Final = frozenset({"localtime", "Factory"})  # the server's own zone, and "not configured"
 all_zones = lru_cache(available_timezones)  # cached: it reads hundreds of files
 
@@ -45,9 +45,9 @@ class Summary:
 
     open: int
     done: int
-    overdue: int  # open tasks; one that is due on a day is overdue from the next local midnight
-    due_today: int  # open tasks; one whose time has passed is also counted as overdue
-    tags: tuple[TagCount, ...]  # sorted by key; at most SUMMARY_TAGS_MAX, those with the most open tasks
+    overdue: int  # open tasks; a task due on a day is overdue from the next local midnight
+    due_today: int  # open tasks; a task whose time has passed is also counted as overdue
+    tags: tuple[TagCount, ...]  # sorted by `tag_key`; at most SUMMARY_TAGS_MAX, with the most open tasks
     tags_left_out: int  # the number of further tags
 
 

@@ -9,7 +9,7 @@ from app.domain.text import broken_text_rules, fold, is_blank
 
 TAGS_MAX: Final = 20  # of one task
 TAG_MAX: Final = 50  # characters (code points), after trimming and in normal form C
-TAG_MAX_AS_SENT: Final = 4 * TAG_MAX  # as sent, after trimming; also in normal form KC
+TAG_MAX_AS_SENT: Final = 4 * TAG_MAX  # characters as sent, after trimming; also in normal form KC
 
 
 def trim_tag(tag: str) -> str:
@@ -23,7 +23,7 @@ def tag_key(tag: str) -> str:
 
 
 def broken_tag_rule(field: str, tag: str) -> BrokenRule | None:
-    """Return the first rule that a tag breaks. Its length is checked before it is normalized."""
+    """Return the first rule that a tag breaks. Its length is checked before the tag is normalized."""
     if is_blank(tag):
         return BrokenRule(field, "must not be blank")
     limits = {"at_most": TAG_MAX_AS_SENT, "normalized_at_most": TAG_MAX_AS_SENT}

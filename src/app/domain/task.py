@@ -23,7 +23,7 @@ TaskId = NewType("TaskId", UUID)
 TITLE_MAX: Final = 255  # characters (code points), after trimming
 NORMALIZED_TITLE_MAX: Final = 4 * TITLE_MAX  # characters in normal form KC
 DESCRIPTION_MAX: Final = 10_000  # characters (code points)
-FIRST_VERSION: Final = 1  # a task's version grows with each change of it
+FIRST_VERSION: Final = 1  # a task's version grows with each change of the task
 
 Versions = frozenset[int]
 """The versions that a change accepts. None instead: any version."""
@@ -91,7 +91,7 @@ class _Fields:
     __slots__: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the rules, and trim the texts."""
+        """Check the rules, and trim the title and the tags."""
         values = self.given_fields()
         if broken := tuple(broken_rules(values)):
             raise InvalidTask(broken)
@@ -222,7 +222,7 @@ def _next_version(task: Task, at: datetime) -> Task:
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
-    """Yield each rule that these fields break. Texts are checked after trimming."""
+    """Yield each rule that these fields break. Title and tags are checked after trimming."""
     if (title := values.get("title")) is not None:
         if is_blank(title):
             yield BrokenRule("title", "must not be blank")

@@ -9,13 +9,13 @@ from app.domain.task import Priority, TaskId
 from app.domain.text import UNSPACED, broken_character_rules, words
 
 SEARCH_MAX: Final = 500  # characters
-SEARCH_WORDS_MAX: Final = 10  # different ones
+SEARCH_WORDS_MAX: Final = 10  # different words
 SEARCH_WORD_MAX: Final = 40  # characters; each letter of a text may be compared with a whole word
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search: each needle must occur in the words of the title or of the description, in any order.
+    """A search: each needle must occur in the words of the title or in those of the description.
 
     A needle is a word as `app.domain.text.searchable` writes it, between spaces. The last word of the search
     text may be the beginning of a word. A word of a script without spaces may be any part of a run.
@@ -29,8 +29,8 @@ class Search:
         """Parse a search text.
 
         Raises:
-            ValueError: it is blank or too long, has too many or too long words, or a character that no text
-                may have.
+            ValueError: the text is blank or too long, or has too many or too long words or a forbidden
+                character.
         """
         if len(text) > SEARCH_MAX:
             raise ValueError(f"must have at most {SEARCH_MAX} characters")

@@ -18,10 +18,10 @@ class TaskRepository(Protocol):
     Each method is atomic. A method that changes a task increments its version and the owner's revision, and
     sets `updated_at`. Every implementation passes `tests/contracts/test_task_repository.py`.
 
-    Any method may raise `DatabaseUnavailable`. A method that takes a task's id raises `TaskNotFound` if the
-    owner has no such task, or if the task is in the trash (except `restore` and `purge`). A method that takes
-    `if_match` raises `TaskChanged` if the task has another version. The write itself decides that, so exactly
-    one of two racing writers with the same version wins.
+    Any method may raise a kind of `Unavailable` or `RetryLater`. A method that takes a task's id raises
+    `TaskNotFound` if the owner has no such task, or if the task is in the trash (except `restore`, `purge`).
+    A method that takes `if_match` raises `TaskChanged` if the task has another version. The write itself
+    decides that, so exactly one of two racing writers with the same version wins.
     """
 
     async def add(self, task: Task, *, at_most: int) -> Shown:

@@ -16,10 +16,7 @@ from app.domain.task_repository import TaskRepository
 
 @dataclass(frozen=True, slots=True)
 class TaskService:
-    """The use cases of one person.
-
-    Errors are those of `TaskRepository`.
-    """
+    """The use cases of one person. Errors are those of `TaskRepository`."""
 
     tasks: TaskRepository
     now: Clock

@@ -67,7 +67,7 @@ def broken_text_rules(
 
 
 def _is_longer_normalized(text: str, at_most: int) -> bool:
-    """Return whether the normal form KC of a text has more characters.
+    """Return whether the normal form KC of a text has more than `at_most` characters.
 
     The text is normalized in pieces, and only until it is too long. Pieces may have more characters than the
     whole text, because marks at the start of a piece combine with the letter before it.
@@ -124,8 +124,8 @@ def words(text: str) -> list[str]:
     """Return the words of a text in the form for comparison: without case, compatible forms alike.
 
     Letters, marks and digits make words. A symbol outside ASCII, such as an emoji, is a separate word, and so
-    is each run of a script without spaces. Invisible characters go. All else separates words: punctuation,
-    apostrophes, operators of other query languages (`|`, `*`).
+    is each run of a script without spaces. Variation selectors and format characters (Cf) are removed. All
+    else separates words: punctuation, apostrophes, operators of other query languages (`|`, `*`).
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
@@ -152,8 +152,8 @@ def _without_dots_of_i(text: str) -> str:
 class _Spacing(dict[int, int | str]):
     """A table for `str.translate` that puts spaces between words. It computes an entry at its first use.
 
-    The entries of all 150,000 assigned characters would take 10 MB. Those of unassigned code points are not
-    stored.
+    The entries of all 150,000 assigned characters would take 10 MB. Unassigned and private code points have
+    no entry.
     """
 
     def __missing__(self, code: int) -> int | str:

@@ -1,7 +1,7 @@
 """Maintenance: computes the columns of tasks again that are derived from texts (`app.infra.task_rows`).
 
-After a rule of sort keys, tag keys or search words has changed, older rows are not found until then. The
-backfill runs beside the service, and can be interrupted and run again at any time. Each transaction handles a
+After a rule of sort keys, tag keys or search words has changed, older rows are not found before the backfill.
+It runs beside the service, and can be interrupted and run again at any time. Each transaction handles a
 slice of one owner's tasks within both walls, and locks the owner only if a row differs. If two spellings of a
 tag have become one tag, the task keeps the first and gets a new version.
 """
@@ -14,7 +14,7 @@ from app.domain.identity import UserId
 from app.domain.tags import tag_key
 from app.domain.task import TaskId
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.connector import connected
+from app.infra.postgres.connector import open_connection
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.postgres.session import Row, Transaction
@@ -24,7 +24,7 @@ from app.infra.statements.tasks import DERIVED
 from app.infra.task_rows import columns
 from app.settings.database_address import DatabaseAddress
 
-OWNERS_AT_ONCE: Final = 1000
+OWNERS_AT_ONCE: Final = 1000  # read by one query
 
 _OWNERS: Final = "SELECT user_id FROM task_owners WHERE user_id > $1 ORDER BY user_id LIMIT $2"
 
@@ -35,7 +35,7 @@ async def backfill_derived_columns(address: DatabaseAddress, *, stamp: bool = Tr
     `stamp`: whether the table has the column `revision`, which migration 0007 adds.
     """
     write = statements.WRITE if stamp else statements.WRITE_WITHOUT_REVISION
-    async with connected(address) as connection:
+    async with open_connection(address) as connection:
         return sum([await _backfill_owner(connection, owner, write) async for owner in _owners(connection)])
 
 
@@ -58,7 +58,7 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
         async with connection.transaction():
             own = OwnerSession(Transaction(connection), owner=owner)
             rows = await own.rows(statements.READ, task_id=after)
-            stale = {row["id"]: values for row in rows if (values := _wrong_columns(row))}
+            stale = {row["id"]: values for row in rows if (values := _corrections(row))}
             written = []
             if stale:
                 # This locks the owner's row, so nobody else writes the tasks.
@@ -75,8 +75,8 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
         after = rows[-1]["id"]
 
 
-def _wrong_columns(row: Row) -> dict[str, Any]:
-    """Return the right values of derived columns that are wrong; empty if none are."""
+def _corrections(row: Row) -> dict[str, Any]:
+    """Return the version, and the right tags and derived columns; empty if the row has them."""
     tags = list({tag_key(tag): tag for tag in reversed(row["tags"])}.values())[::-1]
     should = {"tags": tags, **columns({name: row[name] for name in statements.SOURCES} | {"tags": tags})}
     if all(row[name] == should[name] for name in ("tags", *DERIVED)):

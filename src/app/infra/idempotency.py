@@ -55,8 +55,8 @@ class KeyedWrites:
     ) -> Sequence[Row]:
         """Do the work on these tasks and store its response, in one statement. Return a row for each task.
 
-        If the write was not done, raise the reason: `check` gets the rows of the tasks, with the number of
-        all tasks of the owner, and raises it, or `run` raises an error of `UnitOfWork.once`.
+        If the write was not done, raise the reason. `check` raises reasons of the tasks: it gets their rows,
+        each with the owner's number of tasks. `run` itself raises those that `UnitOfWork.once` lists.
         """
         key = {"route": self._request.route, "key": self._request.key, "since": self._since}
         values |= key | {

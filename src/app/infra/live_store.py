@@ -24,10 +24,10 @@ log = structlog.get_logger()
 CHANNEL: Final = "taskward:live"
 COLLECT: Final = 0.02  # seconds in which announcements become one message
 PATIENCE: Final = 0.5  # seconds for the store to take a message
-PING: Final = 3.0  # seconds of silence until the subscription is checked, and for the reply
+PING: Final = 3.0  # seconds of silence until a PING, and for its reply
 RETRY: Final = 1.0  # seconds between attempts to connect
-SENDER: Final = 8  # bytes: a process ignores its own messages
-DIGEST: Final = 16  # bytes
+SENDER: Final = 8  # bytes of the random id by which a process ignores its own messages
+DIGEST: Final = 16  # bytes of the hash of an owner
 STORE_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
@@ -43,7 +43,7 @@ class LiveStore:
         self._has_collected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._troubles: dict[str, str] = {}
-        hub.use_store(self._publish)
+        hub.use_store(self._collect)
 
     @property
     def trouble(self) -> str | None:
@@ -60,28 +60,28 @@ class LiveStore:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _publish(self, digest: bytes) -> None:
+    def _collect(self, digest: bytes) -> None:
         self._collected.add(digest)
         self._has_collected.set()
 
     async def _send(self) -> None:
         """Publish what was collected, over one connection for as long as it works."""
-        missed = True  # a process that ran before this one may have died before it published
+        may_be_missing = True  # a process that ran before this one may have died before it published
         while True:
             connection = _new_connection(self._connections)
             try:
                 while True:
-                    if not missed:
+                    if not may_be_missing:
                         await self._has_collected.wait()
                         await asyncio.sleep(COLLECT)
                     self._has_collected.clear()
-                    digests = b"" if missed else b"".join(self._collected)
+                    digests = b"" if may_be_missing else b"".join(self._collected)  # empty: every owner's
                     self._collected.clear()
-                    missed = True
+                    may_be_missing = True
                     async with asyncio.timeout(PATIENCE):
                         await connection.send_command("PUBLISH", CHANNEL, self._sender + digests)
                         await connection.read_response()
-                    missed = False
+                    may_be_missing = False
                     self._note("publish", None)
             except STORE_ERRORS as error:
                 self._note("publish", error)
@@ -131,7 +131,7 @@ class LiveStore:
 
 
 async def _next_reply(connection: AbstractConnection) -> object:
-    """Return the next message. If there is none for a while, check that the store still answers."""
+    """Return the next reply. If there is none for a while, check that the store still answers."""
     reply = await connection.read_response(timeout=PING)
     if reply is None:
         await connection.send_command("PING")
@@ -159,7 +159,7 @@ def _connections(url: str, ca_file: str | None) -> ConnectionPool:
 def _new_connection(connections: ConnectionPool) -> AbstractConnection:
     """Return a connection that opens itself at its first command.
 
-    The subscription client of redis-py subscribes again without a report, and messages in between are lost.
+    redis-py's subscription client would subscribe again without a report, and lose the messages in between.
     """
     return connections.make_connection()  # type: ignore[no-any-return,no-untyped-call]  # redis-py's
 

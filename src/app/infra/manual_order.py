@@ -18,7 +18,7 @@ async def move(session: OwnerSession, move: Move, *, at: datetime) -> Shown:
     """Move a task: read, and write its position.
 
     If another write came in between, or if there is no room, lock the owner and try once more. If there is
-    still no room, give new positions to the tasks around.
+    still no room, give new positions to the tasks around the place.
     """
     seen = await _read_neighbours(session, move)
     if (moved := await _put(session, move, seen, at=at)) is not None:
@@ -50,7 +50,7 @@ async def _read_neighbours(session: OwnerSession, move: Move) -> Row:
 
 
 async def _put(session: OwnerSession, move: Move, seen: Row, *, at: datetime) -> Shown | None:
-    """Write the position of the task. None: there is no room, or another request has written since."""
+    """Write the position of the task. None: there is no room, or another request wrote after the read."""
     neighbour, target = seen["neighbour_position"], seen["target_position"]
     low, high = (neighbour, target) if move.before else (target, neighbour)
     if _is_between(seen["position"], low, high):
@@ -75,7 +75,7 @@ async def _spread(session: OwnerSession, move: Move, target: Position, *, at: da
         }
         before = await session.rows(manual_order.NEAREST_BEFORE, **values)
         after = await session.rows(manual_order.NEAREST_AFTER, **values)
-        # The outermost tasks found are not written. If one was missing, the list ends there.
+        # The last task on each side only bounds the new positions. If it is missing, the list ends there.
         low = before[-1]["position"] if before else target
         high = after[-1]["position"] if after else target
         if len(before) <= tasks_on_each_side:

@@ -12,7 +12,7 @@ from app.domain.identity import UserId
 from app.domain.task import TaskId
 from app.infra.migrations.schema_version import VERSION_TABLE
 from app.infra.postgres.connect import Connection
-from app.infra.postgres.connector import connected
+from app.infra.postgres.connector import open_connection
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.postgres.row_security import MAINTENANCE, maintenance_is_set_up
 from app.infra.postgres.session import Transaction
@@ -55,7 +55,7 @@ class CannotPurge(Exception):
 
 async def expect_purge_possible(address: DatabaseAddress) -> None:
     """Raise CannotPurge if a purge would silently delete nothing."""
-    async with connected(address) as connection:
+    async with open_connection(address) as connection:
         if not await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL"):
             raise CannotPurge("the database has no tables of Taskward yet: run `app migrate`")
         async with connection.transaction(readonly=True):
@@ -70,7 +70,7 @@ async def expect_purge_possible(address: DatabaseAddress) -> None:
 
 async def purge_trash(address: DatabaseAddress, *, before: datetime) -> int:
     """Delete every task that was moved to the trash before a time. Return the number of tasks."""
-    async with connected(address) as connection:
+    async with open_connection(address) as connection:
         total = 0
         while True:
             async with connection.transaction():
@@ -97,8 +97,8 @@ async def _write_tombstones(connection: Connection, owner: UserId, ids: list[Tas
 
 
 async def delete_old_responses(address: DatabaseAddress) -> None:
-    """Delete stored responses that have expired. Owners who use new keys delete their own."""
-    async with connected(address) as connection:
+    """Delete stored responses that have expired. A request with a key also deletes those of its owner."""
+    async with open_connection(address) as connection:
         deleted = ""
         while deleted != "DELETE 0":
             async with connection.transaction():

@@ -1,7 +1,7 @@
 """Counts of requests in Valkey or Redis, shared by several processes.
 
-While the store is down, each process counts by itself. No request waits or fails for that: a background task
-checks whether the store is back.
+While the store is down, each process counts by itself. No request fails for that, and only requests that
+notice it wait, up to PATIENCE. A background task checks whether the store is back.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ versions for the same reason (`app.infra.statements.tasks.stamps_of`).
 
 from typing import Final
 
-from app.infra.postgres.connector import connected
+from app.infra.postgres.connector import open_connection
 from app.infra.postgres.row_security import MAINTENANCE
 from app.infra.statements.revision import RESYNC_STEP
 from app.settings.database_address import DatabaseAddress
@@ -26,7 +26,7 @@ RETURNING task_owners.user_id
 
 async def raise_revisions(address: DatabaseAddress) -> int:
     """Raise every owner's revision, and set the floor to it. Return the number of owners."""
-    async with connected(address) as connection:
+    async with open_connection(address) as connection:
         total, last = 0, ""
         while True:
             async with connection.transaction():

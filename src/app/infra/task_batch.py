@@ -1,4 +1,4 @@
-"""Many operations in one statement."""
+"""Runs a batch: many operations in one statement."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -68,14 +68,14 @@ async def prepare(operations: Sequence[Operation], *, at: datetime, at_most: int
         text = json.dumps(row, default=str, ensure_ascii=False)  # `default` is for ids and times
         rows.append(text.encode())
         await time_slice.yield_to_others()
-    created = sum(isinstance(one, Task) for one in operations)
     values: dict[str, object] = {
         "given": b"[%b]" % b",".join(rows),
         "at": at,
         "at_most": at_most,
-        "created": created,
+        "created": sum(isinstance(one, Task) for one in operations),
+        "count": len(operations),
     }
-    return Batch(operations, at_most, values | {"count": len(operations)})
+    return Batch(operations, at_most, values)
 
 
 async def apply(session: OwnerSession, batch: Batch) -> Sequence[Shown | None]:

@@ -24,8 +24,7 @@ def values_of(since: ChangesToken | None, limit: int) -> dict[str, object]:
 async def page(session: OwnerSession, since: ChangesToken | None, limit: int) -> ChangesPage:
     """Read a page. If it is too large, read it again with a quarter of its changes.
 
-    A client that comes again mostly finds nothing new, so the owner's row is read first, which costs much
-    less.
+    A returning client mostly finds nothing new. So the owner's row is read first, which costs much less.
     """
     if since is not None and since.id == FIRST_ID:
         revision = _readable_revision(await session.one(STATE), since)

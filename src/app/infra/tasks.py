@@ -70,17 +70,17 @@ class NeonTaskRepository:
             require_version(task.version, if_match)
             return task
         write = tasks.update_of(tuple(values), conditional=if_match is not None)
-        return await self._written(write, task_id, if_match, at=at, **values)
+        return await self._write(write, task_id, if_match, at=at, **values)
 
     async def toggle(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
-        return await self._written(tasks.toggle(conditional=if_match is not None), task_id, if_match, at=at)
+        return await self._write(tasks.toggle(conditional=if_match is not None), task_id, if_match, at=at)
 
     async def trash(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> None:
-        await self._written(tasks.trash(conditional=if_match is not None), task_id, if_match, at=at)
+        await self._write(tasks.trash(conditional=if_match is not None), task_id, if_match, at=at)
 
     async def restore(self, task_id: TaskId, *, at: datetime, if_match: Versions | None = None) -> Shown:
         write = tasks.restore(conditional=if_match is not None)
-        return await self._written(write, task_id, if_match, trashed=True, at=at)
+        return await self._write(write, task_id, if_match, trashed=True, at=at)
 
     async def purge(self, task_id: TaskId, *, if_match: Versions | None = None) -> None:
         write = tasks.purge(conditional=if_match is not None)
@@ -91,7 +91,7 @@ class NeonTaskRepository:
         check_preconditions(seen, task_id, if_match, trashed=None)
         async with self._session.transaction() as session:  # another write came in between: lock it out
             await session.one(LOCK_OWNER)
-            await self._written(write, task_id, if_match, trashed=None, session=session)
+            await self._write(write, task_id, if_match, trashed=None, session=session)
 
     async def move(self, move: Move, *, at: datetime) -> Shown:
         return await manual_order.move(self._session, move, at=at)
@@ -102,7 +102,7 @@ class NeonTaskRepository:
         batch = await task_batch.prepare(operations, at=at, at_most=at_most)
         return await task_batch.apply(self._session, batch)
 
-    async def _written(
+    async def _write(
         self,
         write: Write,
         task_id: TaskId,
@@ -158,8 +158,8 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
         self, write: Statement, task_id: TaskId, if_match: Versions | None, **values: object
     ) -> Shown:
         def check(seen: Sequence[Row]) -> None:
-            there = seen[0] if seen[0]["id"] is not None else None
-            check_preconditions(there, task_id, if_match, trashed=False)
+            task = seen[0] if seen[0]["id"] is not None else None
+            check_preconditions(task, task_id, if_match, trashed=False)
 
         values |= {"task_id": task_id, "versions": sorted(if_match or ())}
         (row,) = await self._writes.run(write, [task_id], check, **values)

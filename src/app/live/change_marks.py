@@ -1,8 +1,8 @@
 """Marks of changes, which all workers of one `app serve` share.
 
 Each owner has a slot in a table, by a hash of the user id. A write to the owner's tasks puts a new random
-number there, which costs no system call. The main process creates the table before it forks its workers. Two
-owners may share a slot: then a stream may read the feed once although nothing changed.
+number into the slot, which costs no system call. The main process creates the table before it forks its
+workers. Two owners may share a slot: then a write of one makes the streams of the other read in vain.
 """
 
 import mmap

@@ -148,9 +148,8 @@ class Hub:
         """Open a stream for the block.
 
         Raises:
-            TooManyStreams: the person has as many as one may have.
-            TooBusy: the process is stopping; or it has as many as it may have, and `_make_room` found none to
-                end.
+            TooManyStreams: the person has PERSON_MAX streams.
+            TooBusy: the process is stopping, or has PROCESS_MAX streams and `_make_room` found none to end.
         """
         streams = self._streams.get(owner, {})
         if len(streams) >= PERSON_MAX:
@@ -184,8 +183,8 @@ class Hub:
     def _make_room(self, own: int) -> None:
         """End the youngest stream of the person with the most, for a newcomer with `own` open streams.
 
-        That person must have at least `own + 2`, else raise TooBusy. Afterwards they still have at least as
-        many as the newcomer, so their client takes no place back when it connects again.
+        Raise TooBusy if nobody has `own + 2`, or if too many streams still end. Afterwards the person has at
+        least as many as the newcomer, so the client of the ended stream takes no place when it reconnects.
         """
         most = max(self._streams.values(), key=len)
         if len(most) < own + 2 or self._ending >= ENDING_MAX:
@@ -215,7 +214,7 @@ class Hub:
             yield
 
     def mark_of(self, owner: UserId) -> Mark:
-        """Return the mark of an owner, to be taken before a read of the feed."""
+        """Return the mark of an owner. Call it before a read of the feed."""
         return Mark(self.marks.of(digest_of(owner)), self.marks.of_everyone, self._losses)
 
     def remember(self, owner: UserId, token: ChangesToken, mark: Mark) -> None:

@@ -38,8 +38,8 @@ def read_key_set(document: bytes) -> tuple[Key, ...]:
     """Return the keys that can verify a token; skip keys of other kinds and for other uses (RFC 7517 §5).
 
     Raises:
-        InvalidJwks: it has no key that can verify; or a secret key: everybody who can read it could sign
-            tokens; or two usable keys with the same id, which does not say which one to use.
+        InvalidJwks: no key can verify; or two usable keys have the same id, so a token does not say which key
+            to use; or a key is secret: everybody who can read the document could sign tokens.
     """
     try:
         value = strict_json.loads(document)
@@ -50,7 +50,7 @@ def read_key_set(document: bytes) -> tuple[Key, ...]:
         raise InvalidJwks("it is not a key set")
     if any(member.get("kty") == "oct" or SECRET_MEMBERS & member.keys() for member in members):
         raise InvalidJwks("it holds secret keys")
-    keys = [key for member in members if (key := _key(member)) is not None]
+    keys = [key for member in members if (key := _read_key(member)) is not None]
     ids = [key.key_id for key in keys if key.key_id is not None]
     if len(ids) != len(set(ids)):
         raise InvalidJwks("it holds two keys with the same id")
@@ -60,7 +60,7 @@ def read_key_set(document: bytes) -> tuple[Key, ...]:
 
 
 def find_key(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | None:
-    """Return the key with this id; without an id, the only key for the algorithm.
+    """Return the key with this id, if there is one; without an id, the only key for the algorithm.
 
     Raises:
         NotAuthenticated: the key is for another algorithm, or several keys match.
@@ -76,7 +76,7 @@ def find_key(keys: Iterable[Key], key_id: str | None, algorithm: str) -> Key | N
     return found
 
 
-def _key(member: dict[str, Any]) -> Key | None:
+def _read_key(member: dict[str, Any]) -> Key | None:
     kind, curve = member.get("kty"), member.get("crv")
     if not isinstance(kind, str) or not isinstance(curve, str | None):
         return None
@@ -84,9 +84,9 @@ def _key(member: dict[str, Any]) -> Key | None:
     if "alg" in member:
         algorithms = tuple(name for name in algorithms if name == member["alg"])
     operations = member.get("key_ops", ["verify"])
-    for_us = member.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    may_verify = member.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     key_id = member.get("kid")
-    if not algorithms or not for_us or not isinstance(key_id, str | None):
+    if not algorithms or not may_verify or not isinstance(key_id, str | None):
         return None
     try:
         material = jwt.PyJWK(member, algorithm=algorithms[0]).key

@@ -1,6 +1,6 @@
 """The public keys of the token issuer, cached in memory and fetched in the background.
 
-For an unknown key the set is fetched at once, because Better Auth signs with a new key before the next
+For an unknown key the set is fetched at once, because Better Auth may sign with a new key before the next
 refresh. Waiting requests share one fetch, and an allowance limits the number of fetches. If the issuer is
 down, the last good keys stay valid for a day.
 """
@@ -89,7 +89,7 @@ class Jwks:
 
         Raises:
             NotAuthenticated: the set has no such key, or the key is for another algorithm.
-            TooManyRequests: the set is good, and was fetched for other unknown keys too often.
+            TooManyRequests: the issuer answers, but the set was fetched for unknown keys too often.
             KeysUnavailable: the set cannot be fetched now.
         """
         key = find_key(self._keys, key_id, algorithm)
@@ -117,7 +117,7 @@ class Jwks:
         return self._fetching
 
     async def _wait_for(self, fetch: asyncio.Task[str]) -> None:
-        """Wait for a fetch. A cancelled wait does not cancel it for the others."""
+        """Wait for a fetch. Cancelling the wait does not cancel the fetch, for which others may wait."""
         await asyncio.wait([fetch])
         if trouble := "closed" if fetch.cancelled() else fetch.result():
             raise self._unavailable(f"the keys cannot be fetched: {trouble}")
@@ -139,7 +139,7 @@ class Jwks:
             log.error("unexpected error", error=describe_error(error))  # noqa: TRY400 - its text may quote what was fetched
             trouble = "an unexpected error, see the log"
         finally:
-            self._fetching = None  # before waiting requests continue
+            self._fetching = None  # before the waiting requests continue
         if trouble:
             self.failures += 1
         if trouble and self._clock() - self._fetched >= LIFETIME:

@@ -9,10 +9,12 @@ import httpx
 
 from app.infra.auth.jwk import Key, read_key_set
 
-TIMEOUT: Final = 1.5  # seconds for the whole fetch; after an outage keys are fetched again within 2 s
+TIMEOUT: Final = (
+    1.5  # seconds for the whole fetch, so that a process without keys has them 2 s after an outage
+)
 SIZE_MAX: Final = 64 * 1024  # bytes
 BURST: Final = 3  # fetches in a burst
-PAUSE: Final = 10.0  # seconds per further fetch
+PAUSE: Final = 10.0  # seconds until another fetch is allowed
 
 
 class CannotFetch(Exception):
@@ -42,7 +44,7 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(TIMEOUT), self._client.stream("GET", self._url) as response:
-                document = await self._body(response)
+                document = await self._read_body(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # a TimeoutError is an OSError
             raise CannotFetch(f"{self._url} did not answer ({type(error).__name__})") from error
         return read_key_set(document)
@@ -51,7 +53,7 @@ class Fetcher:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _read_body(self, response: httpx.Response) -> bytes:
         if response.status_code != httpx.codes.OK:
             raise CannotFetch(f"{self._url} answered {response.status_code}")
         # 64 KB could decompress to 64 MB.

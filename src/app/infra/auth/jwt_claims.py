@@ -38,7 +38,7 @@ class Claims:
 
 
 def decode_unverified(token: str) -> tuple[Header, dict[str, Any]]:
-    """Return header and payload, not verified; raise NotAuthenticated if one can never be accepted."""
+    """Return header and payload, not verified; raise NotAuthenticated if they can never be accepted."""
     parts = token.split(".", 3)
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         raise NotAuthenticated("the token has not three parts", Mistake.NOT_A_JWT)

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from app.infra.tables import OwnedRow
 
-LOCK = 0x7461736B77617264  # "taskward"; held until the transaction ends
+LOCK = 0x7461736B77617264  # "taskward" in ASCII; held until the transaction ends
 
 connection = context.config.attributes["connection"]
 connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))

@@ -23,6 +23,7 @@ from app.infra.postgres.row_security import (
 )
 from app.infra.postgres.row_security_check import describe_foreign_owner, has_our_definition
 
+# The right to SET ROLE: before PostgreSQL 16 each member has it.
 _ACT_AS: Final = "CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END"
 _ALL_VERBS: Final = ", ".join(VERBS)
 
@@ -187,7 +188,7 @@ def _repair_view(repair: _Repair, table: str) -> None:
 
 
 def _give_rights_back(repair: _Repair, view: str) -> None:
-    """Grant each role the rights on a new view that it has on all other views: the old view had them."""
+    """Grant each role the rights on a new view that it has on all others: the lost view probably had them."""
     others = [f"to_regclass('own_{table}')" for table in TABLES if f"own_{table}" != view]
     found = repair.connection.exec_driver_sql(f"""
         SELECT quote_ident(pg_get_userbyid(grantee)), string_agg(verb, ', ' ORDER BY verb)

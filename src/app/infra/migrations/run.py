@@ -22,14 +22,14 @@ from app.settings.database_address import DatabaseAddress
 
 T = TypeVar("T")
 
-FIRST_DERIVED: Final = "0002"  # computes the derived columns of existing rows by this version's rule
+FIRST_DERIVED: Final = "0002"  # computes the derived columns of existing rows by the newest rule
 NEW_RULE: Final = "0006"  # from here on, the derived columns follow a new rule
 BEFORE_NEW_RULE: Final = "0005"
 TABLES_BEFORE: Final = ("task_owners", "tasks", "kept_answers")  # the tables that exist after 0005
 ATTEMPTS: Final = 5  # migrations of two databases may change the roles of the cluster at the same time
 
 
-async def waiting(address: DatabaseAddress) -> list[str]:
+async def list_waiting(address: DatabaseAddress) -> list[str]:
     """Return the migrations that are not applied, oldest first, each as `revision: description`.
 
     A database of a newer version (during a deployment) has none waiting.
@@ -45,7 +45,7 @@ async def waiting(address: DatabaseAddress) -> list[str]:
         missing = scripts.iterate_revisions("heads", tuple(applied) or "base")
         return [f"{script.revision}: {script.doc}" for script in reversed(list(missing))]
 
-    return await _connected(address, find_missing)
+    return await _run_in_transaction(address, find_missing)
 
 
 async def upgrade(
@@ -53,19 +53,19 @@ async def upgrade(
 ) -> list[str]:
     """Apply and return the waiting migrations, and repair row-level security. `report` gets each repair.
 
-    All of it is one transaction, except the backfill of derived columns: it runs before migration 0006 if
-    there are older rows, and at the end if `derive` is set. Of two calls at once, the second waits for the
-    first, and finds nothing to do.
+    All of it is one transaction, unless the database is at one of the migrations 0002 to 0005: then the
+    migrations up to 0005, a backfill of derived columns, and the rest are separate. `derive` adds a backfill
+    at the end. Of two calls at once, the second waits for the first, and finds nothing to do.
     """
-    before = await waiting(address)
-    revisions = {each.partition(":")[0] for each in before}
+    missing = await list_waiting(address)
+    revisions = {each.partition(":")[0] for each in missing}
     if NEW_RULE in revisions and FIRST_DERIVED not in revisions:
         await _upgrade(address, report, to=BEFORE_NEW_RULE, tables=TABLES_BEFORE)
         await _derive(address, report, stamp=False)
     await _upgrade(address, report, to="head")
     if derive:
         await _derive(address, report)
-    return before
+    return missing
 
 
 async def _derive(address: DatabaseAddress, report: Callable[[str], None], *, stamp: bool = True) -> None:
@@ -93,7 +93,7 @@ async def downgrade(address: DatabaseAddress, *, to: str) -> None:
 async def _with_retries(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return await _connected(address, act)
+            return await _run_in_transaction(address, act)
         except InternalServerError:  # "tuple concurrently updated"
             if attempt == ATTEMPTS:
                 raise
@@ -106,7 +106,7 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
+async def _run_in_transaction(address: DatabaseAddress, act: Callable[[Connection], T]) -> T:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=Connector(address).connect, poolclass=NullPool
     )
@@ -115,6 +115,6 @@ async def _connected(address: DatabaseAddress, act: Callable[[Connection], T]) -
             return await connection.run_sync(act)
     except DBAPIError as error:
         cause = error.orig.__cause__ if error.orig else None
-        raise cause or error from None  # the driver's own error, as elsewhere
+        raise cause or error from None  # the driver's own error: callers expect that
     finally:
         await engine.dispose()

@@ -17,7 +17,7 @@ from app.settings.database_address import DatabaseAddress
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for one attempt, where the caller has no deadline of its own
-OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated, attempts and pauses together
+OPENING_BUDGET: Final = 2.0  # seconds in which a refused attempt is repeated, including the pauses
 FIRST_PAUSE: Final = 0.05  # seconds before the second attempt; doubled each time
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """The kernel probes an idle connection after 30 s, and closes it after a minute without an answer (tcp(7)).
@@ -25,7 +25,7 @@ KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 The kernel of the other side answers, or Neon's proxy, so a suspended compute stays suspended.
 """
 
-NOT_YET: Final = (
+NOT_READY: Final = (
     ConnectionRefusedError,
     ConnectionResetError,
     pg.CannotConnectNowError,
@@ -33,14 +33,14 @@ NOT_YET: Final = (
 )
 """The server is starting, stopping or resuming. Nothing was sent, so a retry is safe."""
 
-POOLERS: Final = (
+POOLER_ERRORS: Final = (
     pg.InvalidSQLStatementNameError,  # 26000: prepared on another server connection
     pg.DuplicatePreparedStatementError,  # 42P05: prepared there by another client
 )
 """Errors behind a transaction pooler that does not track prepared statements."""
 
 UNREACHABLE: Final = (
-    *POOLERS,
+    *POOLER_ERRORS,
     TimeoutError,
     OSError,
     pg.InterfaceError,  # the connection is closed
@@ -53,7 +53,7 @@ UNREACHABLE: Final = (
     pg.InvalidAuthorizationSpecificationError,  # class 28: the password was changed
     pg.InvalidCatalogNameError,  # 3D000: the database was dropped
 )
-"""Errors of the database, not of the caller: a retry later may succeed."""
+"""Errors that the database caused, not the caller: a retry later may succeed."""
 
 
 class NamingConnection(asyncpg.Connection):
@@ -124,7 +124,7 @@ async def connect(
             connection: Connection = await asyncpg.connect(
                 **driver_arguments(address, prepared=prepared, settings=settings)
             )
-        except NOT_YET:
+        except NOT_READY:
             if loop.time() + pause > until:
                 raise
         else:
@@ -209,7 +209,7 @@ def means_unsent(error: BaseException) -> bool:
 def means_pooler(error: BaseException) -> bool:
     """Return whether a pooler sent a statement to a server connection where it was not prepared."""
     mixed_up = isinstance(error, pg.ProtocolViolationError) and "prepared statement" in str(error)
-    return isinstance(error, POOLERS) or mixed_up
+    return isinstance(error, POOLER_ERRORS) or mixed_up
 
 
 def means_lost(error: BaseException) -> bool:

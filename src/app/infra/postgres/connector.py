@@ -28,8 +28,8 @@ def session_settings(statement_timeout: float | None) -> dict[str, str]:
     """Return the settings of a session. Connections of a pooler get none.
 
     The server ends a statement at its time limit, and a transaction that is idle for as long. A prepared
-    statement is planned once: PostgreSQL would plan a list each time, because it assumes that an unknown
-    LIMIT is a tenth of all rows.
+    statement is planned only once. Without that setting PostgreSQL would plan a list each time, because it
+    assumes that an unknown LIMIT is a tenth of all rows.
     """
     settings = {"plan_cache_mode": "force_generic_plan"}
     if statement_timeout is not None:
@@ -39,7 +39,7 @@ def session_settings(statement_timeout: float | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connected(address: DatabaseAddress) -> AsyncIterator[Connection]:
+async def open_connection(address: DatabaseAddress) -> AsyncIterator[Connection]:
     """Open a connection for the block."""
     connection = await Connector(address).connect()
     try:
@@ -60,7 +60,7 @@ class Connector:
     ) -> None:
         self.address = address
         self._settings = session_settings(statement_timeout)
-        self._sets_at_startup: bool | None = None  # whether the start-up message can set them; None: unknown
+        self._sets_at_startup: bool | None = None  # whether the start-up message sets them; None: unknown
         self._report = report
         self._prepared: bool | None = None  # whether the pooler tracks prepared statements; None: unknown
 
@@ -121,8 +121,8 @@ class Connector:
             connection = await connect(self.address)
         try:
             if self._sets_at_startup is None:
-                self._sets_at_startup = await self._selects(connection, "1", SETTINGS_ARRIVED)
-            if self._sets_at_startup or await self._selects(connection, self._set_configs()):
+                self._sets_at_startup = await self._returns_row(connection, "1", SETTINGS_ARRIVED)
+            if self._sets_at_startup or await self._returns_row(connection, self._set_configs()):
                 return connection
         except BaseException:
             connection.terminate()
@@ -130,7 +130,7 @@ class Connector:
         connection.terminate()
         return None
 
-    async def _selects(self, connection: Connection, columns: str, condition: str = "true") -> bool:
+    async def _returns_row(self, connection: Connection, columns: str, condition: str = "true") -> bool:
         """Return whether a query returns a row. On a connection of a pooler it returns none.
 
         One statement checks and sets, so that it cannot check one server connection and set another.

@@ -83,7 +83,7 @@ PING: Final = Statement("SELECT 1", ())
 
 
 class Database:
-    """Runs statements on connections that are opened on demand. It never sends anything on its own."""
+    """Runs statements on connections that are opened on demand. Without a request it sends nothing."""
 
     def __init__(
         self, address: DatabaseAddress, *, timeout: float = TIMEOUT, pool_size: int = POOL_SIZE
@@ -263,7 +263,7 @@ class Database:
             return
         if self.walls_trouble is None:
             await self._acquire(self._checkout.check_row_security(until))
-        self._checkout.wall.refuse()
+        self._checkout.wall.raise_if_broken()
 
     def _raise_domain_error(self, error: BaseException, *, may_be_done: bool) -> None:
         """Raise the domain's error for an error of the database. Leave any other error to the caller."""

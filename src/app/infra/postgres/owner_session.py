@@ -59,7 +59,7 @@ class PersonConcurrency:
             async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PATIENCE)):
                 await turn
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # it was granted at the moment of the timeout
+            if turn.done() and not turn.cancelled():  # the turn came at the moment of the timeout
                 self.finish(person)
             else:
                 self._leave(person, turn)

@@ -70,8 +70,8 @@ class Pool:
     async def acquire(self, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
-        `delay`: see `WaitQueue`. Raises PoolExhausted, asyncpg.InterfaceError if the pool is closed, or the
-        error of the attempt to connect.
+        `delay`: see `wait_queue.py`. Raises PoolExhausted, asyncpg.InterfaceError if the pool is closed, or
+        the error of the attempt to connect.
         """
         while True:
             if self._closed:
@@ -161,7 +161,7 @@ class Pool:
             connection.terminate()
 
     def _give_back(self, connection: "Connection | None") -> None:
-        """Let another request have what a request got: a connection, or None: it may open one."""
+        """Give another request what this one cannot use: a connection, or None, so that it may open one."""
         if connection is None:
             self._wait_queue.serve(None)
         else:
@@ -191,7 +191,7 @@ class Pool:
 class Checkout:
     """Checks out connections of the pool, after row-level security was checked once.
 
-    The caller has sent nothing yet, so an error here is safe to retry.
+    Nothing of the request was sent before, so an error here is safe to retry.
     """
 
     def __init__(self, address: DatabaseAddress, *, pool_size: int, statement_timeout: float) -> None:
@@ -241,7 +241,7 @@ class Checkout:
                     return connection
                 try:
                     await self.wall.check(connection)
-                    self.wall.refuse()
+                    self.wall.raise_if_broken()
                 except BaseException as error:
                     connection.terminate()
                     self.release(connection, error)
@@ -261,7 +261,7 @@ class Checkout:
             try:
                 if not self.wall.has_passed or self.wall.trouble is not None:
                     await self.wall.check(connection)
-                    self.wall.refuse()
+                    self.wall.raise_if_broken()
                 await connection.execute("SELECT 1")
             finally:
                 connection.terminate()

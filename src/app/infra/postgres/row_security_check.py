@@ -77,7 +77,7 @@ async def _find_gaps_of(connection: Connection, table: str) -> list[Gap]:
     if not state["table"]:
         return [Gap(f"the table {table} is missing", "a restore of a backup")]
     parts = ((state["role"], f"the role {APP}"), (state["view"], f"the view {view}"))
-    if missing := [Gap(f"{part} is missing", MIGRATE) for there, part in parts if not there]:
+    if missing := [Gap(f"{part} is missing", MIGRATE) for exists, part in parts if not exists]:
         return missing
     login, grant = state["login"], f"GRANT {', '.join(VERBS)}"
     checks = (

@@ -17,7 +17,7 @@ from app.infra.postgres.row_security_check import find_gaps
 log = structlog.get_logger()
 
 CHECK_EVERY: Final = 60.0  # seconds
-CHECK_TIMEOUT: Final = 5.0  # seconds; no request waits for such a check
+CHECK_TIMEOUT: Final = 5.0  # seconds for the check of each minute; no request waits for it
 
 
 class RowSecurityWatch:
@@ -25,7 +25,7 @@ class RowSecurityWatch:
 
     def __init__(self) -> None:
         self.has_passed = False  # whether a check has ever passed; before that no statement may run
-        self.due = False  # whether the last check is a minute old
+        self.due = False  # whether the last check is CHECK_EVERY old
         self._gaps: Sequence[str] = ()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,7 +46,7 @@ class RowSecurityWatch:
         self._gaps = found
         self.has_passed = self.has_passed or not found
 
-    def refuse(self) -> None:
+    def raise_if_broken(self) -> None:
         """Raise DatabaseNotSetUp if the last check failed."""
         if self.trouble is not None:
             raise DatabaseNotSetUp(self.trouble)

@@ -37,7 +37,7 @@ class Transaction:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
-        """Return itself: a nested transaction is part of the outer one."""
+        """Yield itself: a nested transaction is part of the outer one."""
         yield self
 
 

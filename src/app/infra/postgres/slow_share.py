@@ -4,7 +4,7 @@ Searches and summaries have a time budget, because they may read all tasks of th
 ten people with one summary each would hold ten connections for seconds, and everybody's writes would wait.
 
 Further slow statements wait without a connection, in a `WaitQueue`. A person's delay is the time that their
-statements used lately, so people whose statements take milliseconds go first.
+statements used lately, and PER_STATEMENT for each that runs or waits: people with quick statements go first.
 """
 
 import asyncio

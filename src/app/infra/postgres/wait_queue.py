@@ -4,8 +4,8 @@ The oldest request goes first, but a request with a delay counts as if it had jo
 is overtaken only by requests that join within that time. People with many or slow statements have longer
 delays (`used_time.py`), so they do not make the others wait.
 
-If the queue is full and a waiting request has a longer delay than the newcomer, the youngest request of the
-longest delay is refused. Otherwise the newcomer is refused.
+If the queue is full and a waiting request has a longer delay than the newcomer, the youngest of the requests
+with the longest delay is refused. Otherwise the newcomer is refused.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class WaitQueue:
         """Return a turn to wait for. A caller that stops waiting calls `leave`.
 
         Raise PoolExhausted if the queue is full and no request in it has a longer delay. Waiting raises it
-        after PATIENCE (unless `may_wait_longer`), or when a request of a shorter delay takes this place.
+        after PATIENCE (unless `may_wait_longer`), or when a request with a shorter delay takes this place.
         """
         if len(self.timers) >= self._length:
             self._make_room(delay)

@@ -14,7 +14,7 @@ SOURCES: Final = ("title", "description", "tags")
 
 
 def _read() -> Statement:
-    """Return the statement that reads a slice. It skips ASCII rows: each rule gives them the same values."""
+    """Return the statement that reads a slice. It skips ASCII rows: no new rule has changed their values."""
     text = func.concat(TASKS.c.title, TASKS.c.description, func.array_to_string(TASKS.c.tags, constant("")))
     is_not_ascii = func.octet_length(text) > func.char_length(text)
     read = select(*(TASKS.c[name] for name in ("id", "version", *SOURCES, *sorted(DERIVED))))

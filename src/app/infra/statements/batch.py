@@ -1,4 +1,4 @@
-"""The statements of a batch, without a key and with one, and the SELECT that reads why it was not done.
+"""The statements of a batch, with and without a key, and the SELECT that reads why a batch was not done.
 
 A statement reads its operations from one JSON parameter. It locks the owner's row and the tasks, and computes
 all new rows (`next_tasks`) before it writes any. So it does all operations or none.
@@ -49,7 +49,7 @@ ENDING: Final = bindparam("ending", type_=sa.LargeBinary)
 
 
 def _given() -> sa.TableValuedAlias:
-    """Return the operations as rows. A member that is not there is NULL.
+    """Return the operations as rows. A missing member is NULL.
 
     The parameter is bytes, because the driver would block the event loop while it encodes a long text.
     """
@@ -134,7 +134,7 @@ def _compute_next(held: sa.CTE) -> tuple[sa.CTE, sa.ColumnElement[bool], sa.Colu
 
 
 def _write_next(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
-    """Return the parts that write the new rows, if they are counted."""
+    """Return the parts that write the new rows, if the batch was counted in the owner's row."""
     names = (*CHANGEABLE, "completed_at", "trashed_at", "version", "updated_at")
     updated = (
         update(TASKS)
@@ -155,9 +155,9 @@ def _write_next(next_tasks: sa.CTE, counted: sa.CTE) -> tuple[sa.CTE, sa.CTE]:
 
 def _apply() -> Statement:
     held = select(OWNERS.c.revision).where(*owner_scope(OWNERS), _has_room()).with_for_update().cte("held")
-    next_tasks, all_of_them, changed = _compute_next(held)
+    next_tasks, is_complete, changed = _compute_next(held)
     counts = {"revision": OWNERS.c.revision + changed, "tasks": OWNERS.c.tasks + CREATED}
-    counted = update_owner(counts, all_of_them)
+    counted = update_owner(counts, is_complete)
     is_done = sa.exists(select(counted.c.revision)).label("done")
     result = select(next_tasks.c.id, next_tasks.c.json, next_tasks.c.version, is_done)
     return compile_sql(result.add_cte(*_write_next(next_tasks, counted)))
@@ -166,7 +166,7 @@ def _apply() -> Statement:
 def _apply_keyed() -> Statement:
     response = keyed_writes.read_stored()
     held = keyed_writes.hold_owner(response, _has_room())
-    next_tasks, all_of_them, changed = _compute_next(held)
+    next_tasks, is_complete, changed = _compute_next(held)
     nothing = literal_column("''::bytea", sa.LargeBinary)
     texts, place = select(TEXTS.label("texts")).subquery("form").c.texts, next_tasks.c.place
     parts = func.string_agg(texts[place].concat(next_tasks.c.json), aggregate_order_by(nothing, place))
@@ -175,7 +175,7 @@ def _apply_keyed() -> Statement:
         func.array_agg(next_tasks.c.id).filter(place.is_not(None)), literal_column("'{}'::uuid[]")
     )
     whole = select(body.label("body"), ids.label("task_ids")).select_from(next_tasks).cte("whole")
-    stored = keyed_writes.store(held, whole, whole.c.body, whole.c.task_ids, None, all_of_them)
+    stored = keyed_writes.store(held, whole, whole.c.body, whole.c.task_ids, None, is_complete)
     counted = keyed_writes.count_stored(stored, changed, CREATED)
     size = select(func.octet_length(whole.c.body)).scalar_subquery()
     return keyed_writes.result_of(next_tasks, size, counted, response, *_write_next(next_tasks, counted))

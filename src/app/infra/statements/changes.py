@@ -62,6 +62,5 @@ STATE: Final = compile_sql(_STATE)
 PAGE: Final = _page()
 """One row: the owner's `revision` and `floor`, the place of the page's last change, and the changes `shown`.
 
-If there are more changes than the page has, `shown` has one more. NULL: no change. `TOO_LARGE`: too many
-bytes.
+`shown` has one change more than the page if there are more. NULL: no change. `TOO_LARGE`: too many bytes.
 """

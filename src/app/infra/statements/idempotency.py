@@ -41,7 +41,7 @@ def key_hash() -> sa.ColumnElement[int]:
 
 def forget_old(*conditions: sa.ColumnElement[bool]) -> sa.CTE:
     """Return the part of a statement that deletes old responses, except the one under this key."""
-    # In the same statement the INSERT replaces that row. A statement must not change one row twice.
+    # The INSERT of the same statement replaces that response. A statement must not change a row twice.
     place = tuple_(RESPONSES.c.route, RESPONSES.c.key)
     another = place != tuple_(value_of_response("route"), value_of_response("key"))
     old = (*owner_scope(RESPONSES), RESPONSES.c.kept_at <= SINCE)
@@ -51,7 +51,8 @@ def forget_old(*conditions: sa.ColumnElement[bool]) -> sa.CTE:
 def _count_anew() -> Statement:
     young = (*owner_scope(RESPONSES), RESPONSES.c.kept_at > SINCE)
     counts = {
-        "revision": OWNERS.c.revision + ONE,  # so a permanent deletion that waits for the row sees it
+        "revision": OWNERS.c.revision
+        + ONE,  # so that a permanent deletion that waits for the row starts again
         "kept_answers": select(func.count()).where(*young).scalar_subquery(),
         "kept_bytes": select(func.coalesce(func.sum(SIZE), number(0))).where(*young).scalar_subquery(),
     }

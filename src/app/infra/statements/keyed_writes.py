@@ -2,11 +2,10 @@
 
 A statement reads the stored response first. If there is one, it returns that and does nothing else. Otherwise
 it locks the owner's row, computes the tasks as they will be (`next_tasks`) and their JSON, and stores the
-response, if the quota has room for it. All other writes depend on that part.
+response, if the quota has room for it. It does the rest only if it has stored the response.
 
 A second request under the key waits for the owner's row. Then its snapshot is too old to show the first
-response, but its INSERT conflicts with that response. So it stores and does nothing, and the caller reads the
-response.
+response, but its INSERT conflicts with that response. So it changes nothing, and the caller reads again.
 """
 
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ from app.infra.statements.tasks import (
     TASK_ID,
     TASKS,
     THIS_TASK,
-    expected,
+    if_match,
     insert_new,
     new_values,
     stamps_of,
@@ -201,7 +200,7 @@ def _change(
     stamped = {name: case((differs, value), else_=TASKS.c[name]) for name, value in stamps.items()}
     row = {c.name: c for c in TASKS.c} | dict(values) | stamped
     seen = row_of(row | {"differs": differs}).where(
-        *THIS_TASK, ALIVE, *expected(conditional), held.c.revision.is_not(None)
+        *THIS_TASK, ALIVE, *if_match(conditional), held.c.revision.is_not(None)
     )
     written = (*values, *stamps)
     next_tasks = _with_json(seen.with_for_update(of=TASKS), "id", "differs", *written)

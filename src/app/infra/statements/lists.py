@@ -1,8 +1,8 @@
 """Statements that read a page of a list: one per shape of list, made at first use.
 
 People choose among thousands of combinations of filters, and SQLAlchemy compiles a statement in 3 to 15 ms.
-So it compiles a template for each order and direction, and each filter once. A statement is put together from
-them in 0.2 ms.
+So only templates (for each order and direction, for example) and single filters are compiled. A statement is
+put together from their texts in 0.2 ms.
 
 A page begins with a row comparison, `(key, id) >= (…)`, so that an index reads only the rows of the page. The
 comparison is not strict, and starts at the next id. For `>` PostgreSQL estimates from the first column alone:
@@ -49,9 +49,8 @@ def first_rows_of(
 LIMIT: Final = bindparam("limit", type_=sa.Integer)  # rows to read: one more than are returned
 FIRST: Final = bindparam("first", type_=sa.Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
-TOO_LARGE: Final = literal_column(
-    "'{}'", sa.ARRAY(sa.LargeBinary)
-)  # instead of a page of more than PAGE_BYTES
+# Stands for a page of more than PAGE_BYTES.
+TOO_LARGE: Final = literal_column("'{}'", sa.ARRAY(sa.LargeBinary))
 PAGE_BYTES_MAX: Final = number(PAGE_BYTES)
 JSON: Final = task_json(TASKS)
 SEARCH_BUDGET: Final = 1.0  # seconds; a search may have to read all texts of the owner

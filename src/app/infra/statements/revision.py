@@ -40,7 +40,7 @@ LOCK_OWNER: Final = _lock_owner()
 
 def count_new_task() -> sa.CTE:
     """Return the CTE that counts a new task. It returns no row if the list is full."""
-    return _counted(tasks=OWNERS.c.tasks + ONE, while_=OWNERS.c.tasks < TASKS_MAX)
+    return _counted(tasks=OWNERS.c.tasks + ONE, where=OWNERS.c.tasks < TASKS_MAX)
 
 
 def count_change(condition: sa.ColumnElement[bool]) -> sa.CTE:
@@ -48,12 +48,12 @@ def count_change(condition: sa.ColumnElement[bool]) -> sa.CTE:
     return _counted(condition, tasks=OWNERS.c.tasks)
 
 
-def _counted(*conditions: sa.ColumnElement[bool], tasks: sa.ColumnElement[int], while_: Any = None) -> sa.CTE:
+def _counted(*conditions: sa.ColumnElement[bool], tasks: sa.ColumnElement[int], where: Any = None) -> sa.CTE:
     new = insert_own(OWNERS, {"revision": START, "floor": START, "tasks": ONE}, *conditions)
     counted = new.on_conflict_do_update(
         index_elements=[OWNERS.c.user_id],
         set_={"revision": OWNERS.c.revision + ONE, "tasks": tasks},
-        where=while_,
+        where=where,
     )
     return counted.returning(OWNERS.c.revision).cte("counted")
 

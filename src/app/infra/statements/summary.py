@@ -44,11 +44,11 @@ def _summary() -> Statement:
     key = tags.c.key.collate("C")
     most = tags.c.open.desc(), (tags.c.open + tags.c.done).desc(), key
     listed = select(tags).order_by(*most).limit(tags_max).subquery("listed")
-    names, opens, dones = (
+    arrays = (
         func.array_agg(aggregate_order_by(listed.c[name], listed.c.key.collate("C"))).label(name)
         for name in ("name", "open", "done")
     )
-    each = select(names, opens, dones).subquery("each_tag")
+    each = select(*arrays).subquery("each_tag")
     all_tags = select(func.count()).select_from(tags).scalar_subquery()
     left_out = func.greatest(all_tags - tags_max, number(0))
     counts = (

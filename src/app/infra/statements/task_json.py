@@ -1,4 +1,4 @@
-"""Tasks as JSON, written by PostgreSQL. A task that is only shown does not become an object first.
+"""Tasks as JSON, written by PostgreSQL. A task that is only shown does not become a Python object.
 
 This is the hot path (docs/decisions/0005-the-hot-path.md has the figures). The shape is that of
 `app.api.task_fields`; `tests/contracts/` compares the two.
@@ -25,22 +25,22 @@ MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != 
 def task_json(tasks: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task as clients see it: a JSON object in UTF-8.
 
-    It is compiled to text here, and only once. It is most of each statement of a list.
+    It is compiled to text only once, here, because it is most of the text of each list statement.
     """
-    return _written(_task(tasks))
+    return _compile(_task(tasks))
 
 
 def change_json(tasks: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task as a change: a JSON object in UTF-8."""
-    return _written(_object({"id": _member(tasks, "id"), "task": _task(tasks)}))
+    return _compile(_object({"id": _member(tasks, "id"), "task": _task(tasks)}))
 
 
 def tombstone_json(ended: sa.FromClause) -> sa.ColumnElement[bytes]:
     """Return the expression of a task that was deleted permanently as a change."""
-    return _written(_object({"id": _json(ended.c.id), "task": constant("null")}))
+    return _compile(_object({"id": _json(ended.c.id), "task": constant("null")}))
 
 
-def _written(text: sa.ColumnElement[str]) -> sa.ColumnElement[bytes]:
+def _compile(text: sa.ColumnElement[str]) -> sa.ColumnElement[bytes]:
     encoded = func.convert_to(text, constant("UTF8"))
     return literal_column(str(encoded.compile(dialect=DIALECT)), sa.LargeBinary)
 

@@ -71,7 +71,7 @@ def stamps_of(revision: sa.ColumnElement[int]) -> dict[str, sa.ColumnElement[Any
 
     A restored database would reach versions that clients already know, with other contents. So the first
     change after an `app resync` skips the versions that the task may have had before the restore. A task
-    with revision 0 would count too many resyncs, so RESYNCS_MAX limits their number.
+    with revision 0 (from before migration 0007) would count too many resyncs: RESYNCS_MAX limits them.
     """
     one, step, skipped, most = (
         number(n, sa.BigInteger) for n in (1, RESYNC_STEP, VERSIONS_SKIPPED, RESYNCS_MAX)
@@ -145,7 +145,7 @@ def purge(*, conditional: bool) -> Write:
     seen, held = counts.cte("seen"), counts.with_for_update().cte("held")
     same = sa.tuple_(held.c.revision, held.c.responses) == sa.tuple_(seen.c.revision, seen.c.responses)
     unchanged = exists(select(held.c.revision).select_from(held.join(seen, same)))
-    gone = delete(TASKS).where(*THIS_TASK, unchanged, *expected(conditional)).returning(*SHOWN).cte("gone")
+    gone = delete(TASKS).where(*THIS_TASK, unchanged, *if_match(conditional)).returning(*SHOWN).cte("gone")
     is_gone = exists(select(gone.c.version))
     counts_after = tombstones.counts_after(tombstones.drop_old(ONE, is_gone), ONE)
     counts_after |= {"revision": OWNERS.c.revision + ONE, "tasks": OWNERS.c.tasks - ONE}
@@ -165,14 +165,14 @@ def _write_of(
     differs: sa.ColumnElement[bool] = ALWAYS,
 ) -> Write:
     """Return the write of these values to one task, if `where` and `differs` are true of the task."""
-    meets = and_(*THIS_TASK, where, *expected(conditional), differs)
+    meets = and_(*THIS_TASK, where, *if_match(conditional), differs)
     change = update(TASKS).values(dict(values)).where(meets)
     act = only_if_counted(change, count_change(exists().where(meets)))
     return Write(compile_sql(act.returning(*SHOWN)), _state_statement(differs))
 
 
-def expected(conditional: bool) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
-    """Return the condition on the task's version, if the write has one."""
+def if_match(conditional: bool) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: FBT001 - its one argument
+    """Return the condition on the task's version, if the write is conditional."""
     return (TASKS.c.version == func.any(VERSIONS),) if conditional else ()
 
 

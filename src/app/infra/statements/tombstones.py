@@ -1,7 +1,7 @@
 """Tombstones: rows that tell clients which tasks were deleted permanently.
 
-They are kept for 90 days, at most 10,000 for one owner. Each permanent deletion drops some old ones, and
-raises the owner's floor to the last of them.
+They are kept for 90 days, at most 10,000 for one owner. Each permanent deletion drops some of those beyond
+these limits, and raises the owner's floor to the last of them.
 """
 
 from typing import Any, Final
@@ -18,7 +18,7 @@ from app.infra.tables import EndedTaskRow
 ENDED: Final = view_of(EndedTaskRow)
 TOMBSTONES_MAX: Final = 10_000  # of one owner
 DAYS: Final = 90
-DROPPED_AT_ONCE: Final = 100  # more than one deletion adds, so old ones run out
+DROPPED_AT_ONCE: Final = 100  # at most, besides as many as are added: so old ones run out
 
 _AGE_MAX: Final = literal_column(f"interval '{DAYS} days'", sa.Interval)
 

@@ -11,7 +11,7 @@ KEYS = ("updated_at", "due_at", "priority", "title_key", "position")
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
+    op.execute("SET LOCAL lock_timeout = '5s'")  # better fail and be run again than block every request
     for key in KEYS:
         op.drop_index(f"ix_tasks_{key}_id")
 

@@ -24,7 +24,7 @@ CHECKS = {
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
+    op.execute("SET LOCAL lock_timeout = '5s'")  # better fail and be run again than block every request
     for name, kind in (("kept_answers", sa.Integer()), ("kept_bytes", sa.BigInteger())):
         op.add_column("task_owners", sa.Column(name, kind, server_default=sa.text("0"), nullable=False))
     op.add_column("kept_answers", sa.Column("task_ids", ARRAY(sa.Uuid())))

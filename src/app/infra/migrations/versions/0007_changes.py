@@ -17,7 +17,7 @@ ZERO = sa.text("0")
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
+    op.execute("SET LOCAL lock_timeout = '5s'")  # better fail and be run again than block every request
     op.add_column("tasks", sa.Column("revision", sa.BigInteger(), server_default=ZERO, nullable=False))
     for name, kind in (("floor", sa.BigInteger()), ("tombstones", sa.Integer())):
         op.add_column("task_owners", sa.Column(name, kind, server_default=ZERO, nullable=False))

@@ -19,7 +19,7 @@ CHECKS = (
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")  # fail and try again: do not block every request
+    op.execute("SET LOCAL lock_timeout = '5s'")  # better fail and be run again than block every request
     for table, name, _ in CHECKS:
         op.drop_constraint(op.f(name), table)
 

@@ -1,8 +1,8 @@
 """`app migrate` recomputes the comparison keys of tags and the search words of texts
 
 No table changes. The previous version still works on this database. Its searches miss only tags whose key
-differs by more than case, and symbols in decomposed form. `app migrate --derive` corrects what it writes
-meanwhile.
+differs by more than case, and symbols in decomposed form. `app migrate --derive` corrects the rows that it
+writes meanwhile.
 """
 
 revision = "0006"
