@@ -1,1 +1,1 @@
-"""Code that `make run` and the tests need. It is not part of the wheel."""
+"""Code for targets of the Makefile and for the tests. It is not part of the wheel."""

@@ -1,8 +1,8 @@
 """A PostgreSQL cluster: where its data and programs are, and how it is created.
 
 PostgreSQL refuses root. So root runs it as the user `postgres` or `nobody`. If that user may not enter the
-folder that was chosen for the data, the data are elsewhere, and `postgres.elsewhere` in this folder has their
-path. If the user may not enter the folder of PostgreSQL's programs, they are copied.
+folder that was chosen for the data, the data are elsewhere, and the file `postgres.elsewhere` in the chosen
+folder has their path. If the user may not enter the folder of PostgreSQL's programs, the programs are copied.
 """
 
 import os

@@ -61,9 +61,9 @@ def plan(given: Mapping[str, str], state: Path) -> Plan:
     listening = read_server(EnvironmentReader(env))
     errors += port_errors(env)
     if node and not is_free(auth_port):
-        errors.append(f"AUTH_PORT {auth_port} is used by another program: stop that, or set it to another")
+        errors.append(f"AUTH_PORT {auth_port} is used by another program: stop it, or choose another number")
     if node and auth_port == listening.port:
-        errors.append(f"AUTH_PORT {auth_port} is the same as PORT: set one of them to another")
+        errors.append(f"AUTH_PORT {auth_port} is the same as PORT: choose another number for one of them")
     if errors:
         raise CannotRun("\n".join(errors))
     return Plan(embedded, node, no_node, auth_port, listening.host, listening.port, env)

@@ -45,7 +45,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         with ExitStack() as running:
-            lock = running.enter_context(_only_one(state))
+            lock = running.enter_context(_lock_state(state))
             parts = start(plan(environment(), state), state, running)
             print(f"\nReady after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.\n", flush=True)
             for part in parts:
@@ -101,8 +101,8 @@ def start(chosen: Plan, state: Path, running: ExitStack) -> list[Part]:
     running.callback(api.stop)
     with step("API"):
         api.wait_until(lambda: _answers(f"http://{_address_to_connect_to(chosen.host)}:{chosen.port}/health"))
-    _keep_environment(state, env)
-    greet(chosen, state)
+    _write_environment(state, env)
+    print_addresses(chosen, state)
     return [*parts, api]
 
 
@@ -136,8 +136,8 @@ def migrate(chosen: Plan) -> None:
         raise CannotRun("\n".join(["Migrations are waiting; apply them with MIGRATE=1:", *pending]))
 
 
-def greet(chosen: Plan, state: Path) -> None:
-    """Print the addresses."""
+def print_addresses(chosen: Plan, state: Path) -> None:
+    """Print where each part can be reached, and how to make a token."""
     api = f"http://{_address_to_connect_to(chosen.host)}:{chosen.port}"
     if chosen.node:
         print(f"\n  The page       {chosen.env['BETTER_AUTH_URL']}   (sign up, and keep tasks)", end="")
@@ -168,14 +168,14 @@ def watch(parts: list[Part], lock: IO[str], state: Path) -> None:
         time.sleep(0.25)
 
 
-def _keep_environment(state: Path, env: dict[str, str]) -> None:
+def _write_environment(state: Path, env: dict[str, str]) -> None:
     """Write the settings of `app token`, `migrate` and `purge` to a file that only this user can read."""
     lines = [f"{name}={env[name]}\n" for name in SETTINGS_OF_COMMANDS if env.get(name)]
     write_secret(state / "env", "".join(lines))
 
 
 @contextmanager
-def _only_one(state: Path) -> Iterator[IO[str]]:
+def _lock_state(state: Path) -> Iterator[IO[str]]:
     """Lock the state folder for this run; yield the locked file."""
     try:
         state.mkdir(exist_ok=True, mode=0o755)

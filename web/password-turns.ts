@@ -26,11 +26,11 @@ export const HASHING_PATHS: readonly string[] = [
   "/verify-password",
 ];
 const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 2));
-const WAITING_MAX = 20 * AT_ONCE; // about two seconds, in each of the two queues
+const WAITING_MAX = 20 * AT_ONCE; // requests in each of the two queues: about two seconds of hashing
 const PRIORITY_MAX = 2; // requests of one account in the priority queue; the others wait in the common queue
 const PRIORITY_IN_MINUTE = 3; // uses of the priority queue by one account; later requests wait in the common queue
 const MINUTE = 60_000; // milliseconds
-const ACCOUNTS_MAX = 50_000; // whose last uses are remembered; any other account counts as if it had none
+const ACCOUNTS_MAX = 50_000; // accounts whose last uses are remembered; any other account counts as if it had no use
 const RETRY_AFTER = 2; // seconds
 
 interface Waiting {

@@ -69,7 +69,7 @@ export async function serve(settings: Settings, create: (database: pg.Pool) => S
   const close = boundConnections(server, trustedProxies);
   server.on("error", (error: NodeJS.ErrnoException) => {
     const isPortUsed = error.code === "EADDRINUSE";
-    const used = `AUTH_PORT ${settings.port} is used by another program: set it to another`;
+    const used = `AUTH_PORT ${settings.port} is used by another program: stop it, or choose another number`;
     console.error(isPortUsed ? used : error.message);
     process.exit(1);
   });

@@ -1,4 +1,4 @@
-/** The sign-in server: `npm start`. Its settings are in `settings.ts`. */
+/** The sign-in server: `npm start`. Its settings are in `settings.ts`; `serve.ts` reads `DATABASE_WAIT` and `MIGRATE`. */
 
 import { createAuth } from "./auth.ts";
 import { serve } from "./serve.ts";

@@ -74,7 +74,7 @@ const PROBLEM_TYPES = [
 ] as const;
 export type ProblemType = (typeof PROBLEM_TYPES)[number];
 
-/** A validation error. `pointer` is its place: an RFC 6901 pointer into the body, or `/name` of a parameter. */
+/** A validation error. `pointer` is its place: an RFC 6901 pointer into the body, or `/name` of a parameter or a header. */
 export interface FieldError {
   readonly pointer: string;
   readonly detail: string;

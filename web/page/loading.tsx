@@ -16,7 +16,7 @@ export function Skeleton() {
     <div className="skeleton" role="status">
       <span className="visually-hidden">Loading …</span>
       {["a", "b", "c", "d"].map((row) => (
-        <span key={row} className="bone" />
+        <span key={row} className="placeholder" />
       ))}
     </div>
   );

@@ -199,7 +199,7 @@ for (const [name, error] of [
     await assert.rejects(api.list(), hasStatus(0, "offline"));
   });
 
-test("signing out drops the token and rejects waiting requests", async () => {
+test("a sign-out rejects the requests that wait for a sign-in", async () => {
   const { api, session, state } = given([() => json([])], {}, () => null);
 
   const waiting = assert.rejects(api.list(), hasStatus(401, "signed-out"));

@@ -137,7 +137,7 @@ test("if all connections wait for their responses, the one that has waited longe
   server.close();
 });
 
-test("an IPv6 address counts with its first 64 bits, an IPv4 address as a whole in either form", () => {
+test("IPv6 addresses with the same first 64 bits are one network, and each IPv4 address is one, in either form", () => {
   assert.equal(networkOf("2001:db8::1"), networkOf("2001:db8::ffff:0:0:2"));
   assert.notEqual(networkOf("2001:db8::1"), networkOf("2001:db8:0:1::1"));
   assert.equal(networkOf("fe80::1%eth0"), networkOf("fe80::2"));

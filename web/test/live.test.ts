@@ -483,7 +483,7 @@ test("a handler that throws does not end the stream", LIMIT, async () => {
   assert.equal(reported.mock.callCount(), 2);
 });
 
-test("a script without a page can follow changes too", LIMIT, async () => {
+test("a client that `apiFor` made can follow changes too", LIMIT, async () => {
   onStream = openStream(changes("t1", "a"));
   const { port } = server.address() as AddressInfo;
   const auth = { api: { getToken: async () => ({ token: "t" }) } };

@@ -1,4 +1,4 @@
-/** Makes this process look like a page to the client: import this file first. Each test begins with the only tab of a browser. */
+/** Makes this process look like a page to the client, in a test file that imports it. Each test begins with the only tab of a browser. */
 
 import { afterEach, mock } from "node:test";
 

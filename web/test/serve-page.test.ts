@@ -77,7 +77,7 @@ test("a URL with a made-up error gets the page, which has a policy and does not 
   assert.doesNotMatch(await page.text(), /attacker/);
 });
 
-test("HEAD gets the headers of a file, and a file that is not there is 404", async () => {
+test("HEAD of a file is 200, the icon has its media type, and a file that is not there is 404", async () => {
   const head = await fetch(url + script, { method: "HEAD" });
   const icon = await fetch(`${url}/icon.svg`);
   const outside = await fetch(`${url}/assets/..%2findex.html`);
