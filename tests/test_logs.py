@@ -202,7 +202,7 @@ async def test_at_a_terminal_a_request_is_one_short_line_and_a_health_probe_has_
     ]
 
 
-# In both tables: the user, the method, the route and the status of a request.
+# In UNBOUNDED and BOUNDED: the user, the method, the route and the status of a request.
 UNBOUNDED = {
     "OPTIONS": (None, "OPTIONS", "/api/{user_id}/tasks", 204),
     "a health probe": (None, "GET", "/health", 200),

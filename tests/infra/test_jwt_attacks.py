@@ -169,7 +169,7 @@ async def test_an_encrypted_token_is_refused(verifier: JwtVerifier) -> None:
 
 
 async def test_tokens_signed_with_the_same_secret_for_other_purposes_are_refused() -> None:
-    """Better Auth signs such tokens for mail verification and for its cache of the session."""
+    """Better Auth signs such tokens for the verification of e-mail addresses and for its session cache."""
     only_secret = JwtVerifier(TRUST, None, now=lambda: NOW)
     times = {"iat": NOW, "exp": NOW + 3600}
 

@@ -173,7 +173,7 @@ async def test_a_page_that_ends_with_tasks_without_a_due_date_reads_one_row_more
         "SELECT count(*) FROM tasks WHERE user_id = 'ann' AND completed AND due_at IS NOT NULL"
     )
     statement = page_of(shape)
-    values = {**VALUES, "limit": dated - 10}  # the page after these begins with the last ten dated tasks
+    values = {**VALUES, "limit": dated - 10}  # the page after these tasks begins with the last ten dated ones
     row = await connection.fetchrow(statement.sql, *(values[name] for name in statement.names))
 
     first_id = next_id(row["last_id"], descending=True)

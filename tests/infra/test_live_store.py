@@ -147,7 +147,7 @@ async def test_given_a_paused_store_then_hubs_are_not_live_and_streams_reread_wh
         await reset(stream)
         monkeypatch.setattr(live_store, "PING", 0.3)
         monkeypatch.setattr(live_store, "PATIENCE", 0.3)
-        there.hub.announce(ANN)  # wakes both listeners from their wait
+        there.hub.announce(ANN)  # wakes the listeners of both machines from their wait
         await reset(stream)
         store.signal(signal.SIGSTOP)
         try:

@@ -129,7 +129,9 @@ async def test_given_the_store_is_back_then_the_store_counts_again_and_no_reply_
         await count(counts)
     wait_as_in_production(monkeypatch)
     store.signal(signal.SIGSTOP)
-    await asyncio.gather(*(count(counts, "bob") for _ in range(20)))  # the replies to these come too late
+    await asyncio.gather(
+        *(count(counts, "bob") for _ in range(20))
+    )  # the replies to these requests come too late
     wait_long(monkeypatch)
 
     with capture_logs() as logged:

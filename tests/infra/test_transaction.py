@@ -30,7 +30,7 @@ async def single(database_url: str) -> AsyncIterator[Database]:
 
 
 async def add_two(database: Database, owner: UserId, *, then: Exception | None = None) -> None:
-    """Add two tasks in one transaction, which then raises this error, if there is one."""
+    """Add two tasks in one transaction. If `then` is given, the transaction raises it after that."""
     async with database.transaction() as transaction:
         mine = NeonTaskRepository(transaction, owner=owner)
         for _ in range(2):
