@@ -10,7 +10,7 @@ from tests.conftest import environment_for
 from tests.support.servers.service import Service, serving
 
 SERVICES = ("default_service", "service")  # the fixtures of the services that receive floods
-LIMITS = ("RATE_LIMIT_PERSON", "RATE_LIMIT_ADDRESS")
+LIMITS = ("RATE_LIMIT_PERSON", "RATE_LIMIT_ADDRESS")  # `environment_for` sets them too high to be reached
 
 
 def default_environment(database_url: str, **more: str) -> dict[str, str]:

@@ -12,18 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from tests.abuse.sockets import address_of
 from tests.support.servers.service import Service
 
 ROOT: Final = Path(__file__).parent.parent.parent
-WORDS: Final = " ".join("b" + "a" * (39 - number) for number in range(10))  # as many and as long as allowed
+# As many as allowed, and the longest as long as allowed.
+WORDS: Final = " ".join("b" + "a" * (39 - number) for number in range(10))
 SEARCHES: Final = (
     f"?{urlencode({'q': WORDS, 'sort': 'due'})}",
     f"?{urlencode({'q': WORDS})}",
     "/summary",
-    f"?tag={quote('none')}",
+    "?tag=none",
 )
 """The most expensive lists for somebody whose tasks are like `LONG`."""
 

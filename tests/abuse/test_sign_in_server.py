@@ -139,7 +139,7 @@ async def test_made_up_paths_of_one_address_share_one_limit(stopped_clock: Bette
     async with somebody(stopped_clock, address=an_address()) as attacker:
         flood = Counter([await attacker.get(f"/reset-password/{number}") for number in range(320)])
 
-    assert flood[TOO_MANY] >= 20
+    assert flood[TOO_MANY] == 320 - 150  # an address may send 150 requests in 10 s to Better Auth
 
 
 @pytest.mark.parametrize("path", ["/reset-password", "/delete-user", "/change-password"])
@@ -215,7 +215,7 @@ async def test_behind_a_trusted_proxy_each_client_address_has_its_own_limit(
         assert (await flood("198.51.100.2, 192.0.2.1"))[0] == TOO_MANY
         assert await proxy.get("/token", **{"x-forwarded-for": "192.0.2.2"}) == 401
         assert (await flood("2001:db8:1:1::1"))[-1] == TOO_MANY
-        assert (await flood("2001:db8:1:1:ffff::"))[0] == TOO_MANY  # the same 64 bits
+        assert (await flood("2001:db8:1:1:ffff::"))[0] == TOO_MANY  # the same /64 network
         assert await proxy.get("/token", **{"x-forwarded-for": "2001:db8:1:2::1"}) == 401
 
 
@@ -726,7 +726,7 @@ async def test_given_email_verification_then_sign_up_does_not_reveal_which_addre
     assert (first.status_code, again.status_code) == (200, 200)
     assert shape(first.json()) == shape(again.json())
     assert first.headers.keys() == again.headers.keys()
-    assert min(seconds) >= 0.5  # both responses wait for the end of a step of 0.5 s
+    assert min(seconds) >= 0.5  # a sign-up gets its response after a multiple of 0.5 s
     mailed = "mail | Subject: You have an account already"
     assert await wait_for_line(auth, mailed, 0) == mailed
     assert (unverified.status_code, verified.status_code) == (403, 200)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 
 HISTORIES = 200
 STEPS = 24
-SHORT = 14  # characters: positions are so short that a move often has no room, which is rare otherwise
+SHORT = 14  # characters of a position at most: a move often has no room, which is rare with the real maximum
 
 
 class Histories(Batches, Writes, Reads, Changes):

@@ -165,7 +165,7 @@ def test_only_short_queries_without_words_tags_or_times_are_cached_and_a_limited
     assert not any(b"&" in query for query in list_query._cached)
 
 
-async def test_a_cursor_is_valid_for_every_spelling_of_the_same_query(people: People) -> None:
+async def test_a_cursor_is_valid_for_another_spelling_of_the_same_query(people: People) -> None:
     ann = people.one()
     for _ in range(2):
         await ann.create(tags=["a", "b"])
@@ -176,7 +176,7 @@ async def test_a_cursor_is_valid_for_every_spelling_of_the_same_query(people: Pe
     assert (response.status_code, len(response.json())) == (200, 1)
 
 
-async def test_a_cursor_of_a_tag_is_valid_for_every_spelling_of_the_tag(people: People) -> None:
+async def test_a_cursor_of_a_tag_is_valid_for_another_spelling_of_the_tag(people: People) -> None:
     ann = people.one()
     for tag in ("\u2764", "\u2764\ufe0f"):
         await ann.create(tags=[tag, "İstanbul"])

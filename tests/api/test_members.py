@@ -1,4 +1,4 @@
-"""Due dates, priorities, tags and the time of completion; and the limit of tasks."""
+"""Fields of a task: due date, priority, tags and time of completion. And how many tasks a person may have."""
 
 from typing import Any
 

@@ -92,7 +92,7 @@ async def test_while_a_large_body_is_in_progress_only_the_next_large_body_of_its
         statuses = [(await each).status_code for each in (first, second)]
 
     assert (small.status_code, others.status_code) == (400, 400)
-    assert not done  # it waits for its turn; without turns it would be refused within milliseconds
+    assert not done  # `second` waits for its turn; without turns it would be refused within milliseconds
     assert statuses == [200, 400]
 
 

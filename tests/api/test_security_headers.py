@@ -66,11 +66,13 @@ async def test_responses_of_health_and_errors_are_not_cached(people: People) -> 
     assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
-async def test_hsts_is_sent_only_if_a_trusted_proxy_reports_tls(database_url: str) -> None:
+async def test_hsts_is_sent_only_if_a_trusted_proxy_reports_tls(database_url: str, people: People) -> None:
     env = environment_for(database_url, TRUSTED_PROXIES="127.0.0.1")
     async with client_of(compose(Settings.from_env(env))) as client:
         by_tls = await client.get("/health", headers={"x-forwarded-proto": "https"})
         without = await client.get("/health", headers={"x-forwarded-proto": "http"})
+    untrusted = await people.client.get("/health", headers={"x-forwarded-proto": "https"})
 
     assert by_tls.headers["strict-transport-security"] == "max-age=63072000"
     assert "strict-transport-security" not in without.headers
+    assert "strict-transport-security" not in untrusted.headers

@@ -196,6 +196,7 @@ async def test_a_permanent_deletion_also_deletes_responses_stored_by_the_previou
     kept = await ann.ask("POST", json={"title": "other"}, headers=key_header("l"))
     assert await rows_with(database_url, secret) == {}
     assert (gone.status_code, kept.status_code) == (410, 201)
+    assert kept.headers["idempotency-replayed"] == "true"
 
 
 @pytest.mark.parametrize(("first", "statuses"), [("write", [200, 204]), ("delete", [404, 204])])

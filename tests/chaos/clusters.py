@@ -38,7 +38,7 @@ class Cluster:
 
     @contextmanager
     def database(self, folder: Path, *, own_server: bool) -> Iterator[tuple[PostgresServer, str]]:
-        """Yield the shared server or an own one in the folder, and the URL of a new, migrated database on it."""
+        """Yield the shared server, or a server of its own in the folder, and the URL of a new, migrated database on it."""
         if own_server:
             with self.copy(folder / "postgres") as server:
                 yield server, server.url

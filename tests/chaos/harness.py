@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 PEOPLE: Final = 8  # who send requests at the same time
 WARM: Final = 5  # requests of each person that warm up a new process
 BEFORE: Final = 1.0  # seconds of work before the fault
-AFTER: Final = 1.5  # seconds of work after it
+AFTER: Final = 1.5  # seconds of work after the fault
 NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
@@ -73,7 +73,7 @@ class Harness:
             settings
         )
         if "JWKS_URL" in settings or "BETTER_AUTH_URL" in settings:
-            del env["BETTER_AUTH_SECRET"]  # this scenario's tokens are signed with keys
+            del env["BETTER_AUTH_SECRET"]  # tokens are signed with keys here, not with the secret
         with serving(env, place) as service:
             yield service
 

@@ -92,4 +92,6 @@ def aligned(results: Iterable[Result]) -> str:
 
 def percent(share: float | None) -> str:
     """Return a share in percent, rounded down: only 1 is 100%."""
-    return "-" if share is None else "100%" if share == 1 else f"{math.floor(share * 1000) / 10}%"
+    if share is None:
+        return "-"
+    return "100%" if share == 1 else f"{math.floor(share * 1000) / 10}%"

@@ -36,6 +36,7 @@ def clock_off(harness: Harness, seconds: int) -> None:
         off = creation_time(client, sign(key, "x", age=AGE)) - time.time()
         harness.promise(abs(off - seconds) < 5, f"its clock is {off:+.0f} s off")
         for age, left in ((0, 900), (AGE, 900), (AGE, 5), (AGE, -5)):
+            # By the service's clock, the token is `age + seconds` s old and has `left - seconds` s left.
             expected = 200 if age + seconds >= -LEEWAY and left - seconds > -LEEWAY else 401
             token = sign(key, "x", age=age, lifetime=age + left)
             status = client.get("/api/me/tasks", headers=bearer(token)).status_code

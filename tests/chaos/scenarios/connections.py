@@ -30,7 +30,7 @@ def idle_connections(harness: Harness) -> None:
                 time.sleep(3.0)
                 taken = descriptors(service) - open_before
             time.sleep(1.0)
-        # Up to 12 descriptors of before may be closed meanwhile: those of the pool, and of the load's clients.
+        # Up to 12 of the descriptors that were open before may be closed: those of the pool, and of the load's clients.
         harness.promise(taken >= 2 * IDLE - 12, f"{taken} connections were open")
         more, held = descriptors(service) - open_before, memory(service) - held_before
         harness.promise(
