@@ -20,7 +20,7 @@ from tests.support.factories import MANY, NOON, TaskFactory, a_task_id, later, s
 from tests.support.fakes import MemoryKeyedTaskRepository, MemoryStore, MemoryTaskRepository
 
 QUOTA = StorageQuota(responses=3, body_bytes=100)
-LARGE = StorageQuota()
+DEFAULT_QUOTA = StorageQuota()
 AT_NOON = timedelta()
 
 
@@ -36,7 +36,9 @@ class Store:
         self, owner: UserId, key: str, *, body: bytes = b"x", form: ResponseForm | None = None
     ) -> TaskRepository:
         """Return the repository for a request with a key at noon."""
-        return self.keyed(owner, IdempotentRequest("x", key, body), form or ResponseForm(), AT_NOON, LARGE)
+        return self.keyed(
+            owner, IdempotentRequest("x", key, body), form or ResponseForm(), AT_NOON, DEFAULT_QUOTA
+        )
 
 
 @pytest.fixture(params=["memory", pytest.param("neon", marks=pytest.mark.server)])

@@ -7,8 +7,8 @@ import pytest
 from dev.plan import find_node
 
 
-def given_node(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> Path:
-    """Make `node`, which prints a version, and `npm` the only programs."""
+def make_node(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> Path:
+    """Write the programs `node`, which prints a version, and `npm`. PATH then has only these two."""
     for name in ("node", "npm"):
         (folder / name).write_text(f"#!/bin/sh\necho {version}\n")
         (folder / name).chmod(0o755)
@@ -20,7 +20,7 @@ def given_node(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> P
 def test_a_node_that_is_new_enough_is_used(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = given_node(tmp_path, monkeypatch, version)
+    node = make_node(tmp_path, monkeypatch, version)
 
     assert find_node() == (str(node), None)
 
@@ -29,6 +29,6 @@ def test_a_node_that_is_new_enough_is_used(
 def test_another_node_is_not_used_and_the_reason_names_its_version(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given_node(tmp_path, monkeypatch, version)
+    make_node(tmp_path, monkeypatch, version)
 
     assert find_node() == (None, f"Node.js is {version}: install 20.19 or newer to sign in")

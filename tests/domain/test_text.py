@@ -39,7 +39,7 @@ def test_all_words_of_a_title_in_any_order_find_the_title(title: str) -> None:
 def test_any_beginning_of_a_word_finds_the_title(title: str) -> None:
     for word in words(title)[:SEARCH_WORDS_MAX]:
         for length in range(1, len(word) + 1):
-            if words(word[:length]) == [word[:length]]:  # a mark may be no word without its letter
+            if words(word[:length]) == [word[:length]]:  # a mark that lost its letter may be no word
                 assert finds(_search(word[:length]), title)
 
 

@@ -186,7 +186,7 @@ async def output_of(
 
 
 async def until_printed(printed: asyncio.StreamReader, expected: set[str], *, without: str = "") -> None:
-    """Read lines until one has all expected titles, and not the title `without`."""
+    """Read lines until one has all expected titles, and does not have the title `without`."""
     async with asyncio.timeout(60):
         while line := await printed.readline():
             shown = set(ast.literal_eval(line.decode()))

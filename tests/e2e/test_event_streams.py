@@ -66,13 +66,13 @@ async def test_a_change_in_any_worker_reaches_every_stream_of_its_person_and_no_
     ann, bob = two_workers.headers(someone("ann")), two_workers.headers(someone("bob"))
     async with AsyncExitStack() as stack:
 
-        async def streams(headers: dict[str, str], number: int) -> list[EventReader]:
+        async def open_streams(headers: dict[str, str], number: int) -> list[EventReader]:
             return [
                 await stack.enter_async_context(event_stream(client, two_workers.url, headers))
                 for _ in range(number)
             ]
 
-        anns, (bobs,) = await streams(ann, PERSON_MAX), await streams(bob, 1)
+        anns, (bobs,) = await open_streams(ann, PERSON_MAX), await open_streams(bob, 1)
         for number in range(6):  # each over a connection of its own, so that both workers write
             async with httpx.AsyncClient() as another:
                 await create(another, two_workers, ann, f"task {number}")
@@ -278,14 +278,14 @@ SMALL = [{"op": "create", "title": "small"}] * 300
 async def test_missed_changes_are_sent_in_events_of_at_most_64_kb(
     service: Service, client: httpx.AsyncClient
 ) -> None:
-    ann, before = await person_who_missed(service, client, [*LARGEST, *MEGABYTE, *SMALL])
+    ann, before = await make_person_who_missed(service, client, [*LARGEST, *MEGABYTE, *SMALL])
     count = len(LARGEST) + len(MEGABYTE) + len(SMALL)
     async with event_stream(client, service.url, ann, since=before) as stream:
         await stream.until(lambda: len(stream.tasks) == count)
     pages = [event.data["changes"] for event in stream.named("changes")]
 
     assert sum(map(len, pages)) == count, "each came once"
-    assert max(len(compact(page)) for page in pages) <= 64 * 1024
+    assert max(len(compact_json(page)) for page in pages) <= 64 * 1024
     assert len(pages) < 25, "the pages are as full as they may be"
 
 
@@ -294,21 +294,21 @@ async def test_given_200_clients_that_missed_a_megabyte_and_do_not_read_it_then_
     database_url: str, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     with serving(environment_for(database_url), tmp_path) as service, ExitStack() as stack:
-        people = [await person_who_missed(service, client, MEGABYTE) for _ in range(200 // PERSON_MAX)]
+        people = [await make_person_who_missed(service, client, MEGABYTE) for _ in range(200 // PERSON_MAX)]
         before = memory(service)
         for ann, since in people:
             for _ in range(PERSON_MAX):
-                stack.enter_context(unread_stream(service, ann, since))
+                stack.enter_context(open_unread_stream(service, ann, since))
         await wait_until_async(lambda: service.log.read_text().count("its client does not read") == 200)
 
         assert memory(service) - before < 70, "MB"
 
 
-def compact(data: object) -> bytes:
+def compact_json(data: object) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-async def person_who_missed(
+async def make_person_who_missed(
     service: Service, client: httpx.AsyncClient, operations: list[dict[str, str]]
 ) -> tuple[dict[str, str], str]:
     """Make a person with some changes. Return their headers, and a change token from before the changes."""
@@ -328,7 +328,7 @@ async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_
     before = memory(hurried_service)
     with ExitStack() as stack:
         for _ in range(PERSON_MAX):
-            stack.enter_context(unread_stream(hurried_service, ann))
+            stack.enter_context(open_unread_stream(hurried_service, ann))
         batch = f"{hurried_service.url}/api/me/tasks/batch"
         assert (await client.post(batch, headers=ann, json={"operations": MEGABYTE})).status_code == 200
         await wait_until_async(
@@ -342,7 +342,7 @@ async def test_given_clients_that_do_not_read_then_their_streams_end_and_memory_
     assert during - before < 40, "MB"
 
 
-def unread_stream(service: Service, headers: dict[str, str], since: str = "now") -> socket.socket:
+def open_unread_stream(service: Service, headers: dict[str, str], since: str = "now") -> socket.socket:
     """Open a stream and read nothing of it."""
     address = urlsplit(service.url)
     connection = socket.socket()
@@ -367,7 +367,7 @@ async def test_given_200_disconnected_clients_then_their_streams_end_and_their_d
 
     with ExitStack() as stack:
         for headers in people * PERSON_MAX:
-            stack.enter_context(unread_stream(service, headers))
+            stack.enter_context(open_unread_stream(service, headers))
         # Not `before + 200`: some of the connections that `before` counts may be closing.
         await wait_until_async(lambda: descriptors(service) >= 200)
 

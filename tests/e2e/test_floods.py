@@ -77,7 +77,7 @@ def test_given_the_store_is_killed_while_requests_arrive_then_each_of_them_succe
     assert log.count("rate limits are not shared") == 1
 
 
-def test_given_no_store_then_a_process_counts_by_itself(
+def test_given_an_unreachable_store_then_a_process_counts_by_itself(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     store.kill()
@@ -95,7 +95,7 @@ def test_several_workers_without_a_store_cause_a_warning_at_the_start(
         assert "rate limits are up to 2 times as high: set RATE_LIMIT_STORE" in service.log.read_text()
 
 
-def test_invalid_limits_stop_the_start_with_one_message_that_lists_all(
+def test_invalid_settings_of_rate_limits_stop_the_start_and_all_are_reported(
     database_url: str, tmp_path: Path
 ) -> None:
     wrong = {"RATE_LIMIT_PERSON": "many", "RATE_LIMIT_STORE": "store:6379", "TRUSTED_PROXIES": "me"}

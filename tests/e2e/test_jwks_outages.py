@@ -61,7 +61,7 @@ class Api:
 
 
 def check_keys_unavailable(response: httpx.Response) -> None:
-    """Check the response to a token that the service cannot verify, because it has no keys."""
+    """Check the response to a token whose key the service does not have and cannot fetch."""
     assert response.status_code == 503
     assert response.json()["type"] == "/problems/keys-unavailable"
     assert 1 <= int(response.headers["retry-after"]) <= 10
@@ -75,7 +75,7 @@ async def api(database_url: str, folder: Path, **env: str) -> AsyncIterator[Api]
             yield Api(client)
 
 
-def trusting(server: JwksServer) -> dict[str, str]:
+def settings_that_trust(server: JwksServer) -> dict[str, str]:
     """Return the variables of a service that accepts these keys."""
     return {"JWKS_URL": server.url, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": ISSUER}
 
@@ -97,7 +97,7 @@ async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_f
 ) -> None:
     async with jwks_server(OLD.public) as server:
         server.behaviour = "hang"
-        async with api(database_url, tmp_path, **trusting(server)) as service:
+        async with api(database_url, tmp_path, **settings_that_trust(server)) as service:
             for behaviour in ("500", "reset", "empty", "private", "hang"):
                 server.behaviour = behaviour
                 await until_next_request(server)
@@ -121,7 +121,10 @@ async def test_given_no_keys_were_ever_fetched_then_503_for_each_cause_until_a_f
 async def test_given_an_outage_then_tokens_of_known_keys_are_accepted_and_an_unknown_key_gets_503(
     behaviour: str, database_url: str, tmp_path: Path
 ) -> None:
-    async with jwks_server(OLD.public) as server, api(database_url, tmp_path, **trusting(server)) as service:
+    async with (
+        jwks_server(OLD.public) as server,
+        api(database_url, tmp_path, **settings_that_trust(server)) as service,
+    ):
         await service.seconds_until_accepted(token_of(OLD))
         server.behaviour, before = behaviour, server.requests
 
@@ -143,7 +146,7 @@ async def test_a_new_key_is_accepted_at_its_first_use_and_a_removed_one_is_refus
 ) -> None:
     async with (
         jwks_server(OLD.public) as server,
-        api(database_url, tmp_path, **trusting(server)) as service,
+        api(database_url, tmp_path, **settings_that_trust(server)) as service,
     ):
         old = token_of(OLD)
         await service.seconds_until_accepted(old)
@@ -161,7 +164,7 @@ async def test_a_flood_of_unknown_keys_gets_401_or_429_and_causes_at_most_five_f
 ) -> None:
     async with (
         jwks_server(OLD.public) as server,
-        api(database_url, tmp_path, **trusting(server)) as service,
+        api(database_url, tmp_path, **settings_that_trust(server)) as service,
     ):
         await service.seconds_until_accepted(token_of(OLD))
         strangers = [token_of(STRANGE, jti=str(number)) for number in range(300)]

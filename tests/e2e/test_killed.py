@@ -17,13 +17,13 @@ KEY = {"idempotency-key": '"only-once"'}
 
 
 def create(service: Service, ann: str) -> httpx.Response:
-    """Create a task under the key."""
+    """Create a task with `KEY`."""
     headers = service.headers(ann) | KEY
     return httpx.post(f"{service.url}/api/me/tasks", json={"title": "x"}, headers=headers, timeout=10)
 
 
 def use_a_key(service: Service, ann: str) -> None:
-    """Write with another key first. Then the next write with a key is one statement, as the proxy expects."""
+    """Write with another key. A person's later writes with a key are one statement each, as the proxy expects."""
     headers = service.headers(ann) | {"idempotency-key": '"earlier"'}
     created = httpx.post(f"{service.url}/api/me/tasks", json={"title": "earlier"}, headers=headers)
     deleted = httpx.delete(f"{service.url}{created.headers['location']}", headers=service.headers(ann))

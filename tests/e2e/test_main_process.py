@@ -153,6 +153,7 @@ server.shutdown()
 
 
 def reload_with(new_worker: str) -> list[str]:
+    """Run RELOAD, where the new worker calls this function. Return the printed lines."""
     command = [sys.executable, "-c", RELOAD, new_worker]
     return subprocess.run(command, capture_output=True, check=True, timeout=60, text=True).stdout.splitlines()
 

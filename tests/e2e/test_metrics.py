@@ -255,12 +255,12 @@ async def test_metrics_show_the_number_of_public_keys_and_the_time_of_their_fetc
 ) -> None:
     port = free_port()
 
-    def seen(url: str) -> Samples:
+    def read_metrics(url: str) -> Samples:
         with serving(environment_for(database_url, JWKS_URL=url, METRICS_PORT=str(port)), tmp_path):
             return eventually(port, lambda samples: total(samples, "taskward_keys") == 1)
 
     async with jwks_server(SigningKey().public) as server:
-        samples = await asyncio.to_thread(seen, server.url)
+        samples = await asyncio.to_thread(read_metrics, server.url)
 
     assert total(samples, "taskward_keys_fetches_total") == server.requests
     assert total(samples, "taskward_keys_fetch_failures_total") == 0

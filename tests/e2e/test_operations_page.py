@@ -45,6 +45,7 @@ SNIPPET_COUNTS = {
 
 
 def snippets(heading: str) -> list[tuple[str, str]]:
+    """Return the language and the code of each snippet in a section."""
     section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^```(sh|python)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
@@ -172,7 +173,7 @@ async def test_the_serving_role_can_serve_and_can_neither_change_tables_nor_read
 
     serving_url = re.sub(r"//[^@]*@", "//taskward_serving:only-for-tests@", owner_url)
     with serving(environment_for(serving_url), tmp_path) as service:
-        await asyncio.to_thread(send_requests_with_many_rights, service)
+        await asyncio.to_thread(send_requests_that_use_every_table, service)
     connection = await asyncpg.connect(serving_url)
     try:
         assert await connection.fetchval("SELECT count(*) FROM own_tasks") == 0
@@ -216,8 +217,8 @@ async def test_the_role_of_better_auth_cannot_read_tasks_and_the_api_cannot_read
         await owner.close()
 
 
-def send_requests_with_many_rights(service: Service) -> None:
-    """Send requests that use every table: a write with a key, a batch, a permanent deletion."""
+def send_requests_that_use_every_table(service: Service) -> None:
+    """Send a write with a key, a batch, a permanent deletion and reads."""
     headers = service.headers(someone()) | {"idempotency-key": '"k"'}
     with httpx.Client(base_url=service.url, headers=headers) as client:
         task = client.post("/api/me/tasks", json={"title": "x"}).json()

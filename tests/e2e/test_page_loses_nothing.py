@@ -446,9 +446,8 @@ async def test_undo_disappears_if_the_task_was_restored_or_deleted_forever_elsew
     for title, method, path in (("gone", "DELETE", "?permanent=true"), ("back", "POST", "/restore")):
         await page.get_by_role("button", name=f"Delete {title}").click()
         await expect(page.locator(".undo")).to_contain_text(f"“{title}” is in the trash")
-        await page.wait_for_timeout(
-            300
-        )  # the row stays, although in this time the stream sends the page its own change
+        # In this time the stream sends the page its own change, which must not remove the row.
+        await page.wait_for_timeout(300)
         await expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
         await ask(page, site, method, f"/{ids[title]}{path}")

@@ -30,7 +30,7 @@ SNI = {"sni_hostname": NAME}  # an extension of httpx: the server name in the TL
 
 
 @pytest.fixture(scope="module")
-def behind(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def proxied_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service behind the proxies, with the settings that the examples require."""
     env = default_environment(database_url, TRUSTED_PROXIES="127.0.0.1/32", ALLOWED_HOSTS=f"{NAME},127.0.0.1")
     with serving(env, tmp_path_factory.mktemp("service")) as service:
@@ -39,17 +39,17 @@ def behind(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
 def proxy(
-    request: pytest.FixtureRequest, behind: Service, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, proxied_service: Service, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ReverseProxy]:
     run: Callable[[Service, Path], AbstractContextManager[ReverseProxy]] = request.param
-    with run(behind, tmp_path_factory.mktemp("proxy")) as proxy:
+    with run(proxied_service, tmp_path_factory.mktemp("proxy")) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def capped(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReverseProxy]:
-    """nginx, for a test that uses up its concurrent requests (`CAP`)."""
-    with nginx(behind, tmp_path_factory.mktemp("capped")) as proxy:
+def capped(proxied_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReverseProxy]:
+    """nginx, for the test that sends as many concurrent requests as nginx allows (`CAP`)."""
+    with nginx(proxied_service, tmp_path_factory.mktemp("capped")) as proxy:
         yield proxy
 
 
@@ -60,8 +60,8 @@ def requests_left(answer: httpx.Response) -> int:
     return int(left.removeprefix("r="))
 
 
-def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, behind: Service) -> None:
-    with proxy.client(**behind.headers(someone("ann"))) as client:
+def test_the_proxy_passes_requests_on_and_adds_tls(proxy: ReverseProxy, proxied_service: Service) -> None:
+    with proxy.client(**proxied_service.headers(someone("ann"))) as client:
         created = client.post("/api/me/tasks", json={"title": "through a proxy"}, extensions=SNI)
         listed = client.get("/api/me/tasks", extensions=SNI)
 
@@ -83,9 +83,9 @@ def test_each_client_is_counted_by_its_real_address_even_if_it_forges_the_header
 
 
 def test_the_413_of_a_large_body_comes_from_the_service_and_not_from_the_proxy(
-    proxy: ReverseProxy, behind: Service
+    proxy: ReverseProxy, proxied_service: Service
 ) -> None:
-    headers = {**behind.headers(someone("ann")), "content-type": "application/json"}
+    headers = {**proxied_service.headers(someone("ann")), "content-type": "application/json"}
 
     with proxy.client(**headers) as client:
         answer = client.post("/api/me/tasks/batch", content=b" " * 2_500_000, extensions=SNI)
@@ -94,9 +94,9 @@ def test_the_413_of_a_large_body_comes_from_the_service_and_not_from_the_proxy(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service) -> None:
+def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, proxied_service: Service) -> None:
     with (
-        proxy.client(**behind.headers(someone("ann"))) as client,
+        proxy.client(**proxied_service.headers(someone("ann"))) as client,
         client.stream("GET", "/api/me/tasks/events?since=now", extensions=SNI) as stream,
     ):
         lines = stream.iter_lines()
@@ -107,25 +107,26 @@ def test_an_event_passes_the_proxy_at_once(proxy: ReverseProxy, behind: Service)
 
 
 def test_idle_connections_to_the_service_are_closed_by_the_proxy_before_the_service_would_close_them(
-    proxy: ReverseProxy, behind: Service
+    proxy: ReverseProxy, proxied_service: Service
 ) -> None:
     time.sleep(6)  # until the connections of other tests have ended
-    before = descriptors(behind)
+    before = descriptors(proxied_service)
 
     proxy.ask("/health")
     time.sleep(1)  # then the connection is idle
-    kept = descriptors(behind) - before
+    kept = descriptors(proxied_service) - before
     time.sleep(6.5)
 
     assert kept == 1
-    assert descriptors(behind) <= before  # after 7.5 seconds; the service would close the connection after 10
+    # Now 7.5 seconds have passed. The service would close the connection after 10 seconds.
+    assert descriptors(proxied_service) <= before
 
 
 def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_refuses_no_reader(
-    proxy: ReverseProxy, behind: Service
+    proxy: ReverseProxy, proxied_service: Service
 ) -> None:
-    ann = make_hoarder(behind)
-    head = f"GET {LARGE_LIST} HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {behind.token(ann)}\r\n\r\n"
+    ann = make_hoarder(proxied_service)
+    head = f"GET {LARGE_LIST} HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: Bearer {proxied_service.token(ann)}\r\n\r\n"
     with ExitStack() as stack:
         answered = Counter[bytes]()
         for _ in range(20):  # each of 1 MB; the service alone would let 4 wait
@@ -133,16 +134,16 @@ def test_the_proxy_buffers_responses_for_slow_readers_so_the_service_refuses_no_
             reader = stack.enter_context(proxy.trust.wrap_socket(plain, server_hostname=NAME))
             reader.sendall(head.encode())
             answered[reader.recv(12)] += 1
-        direct = httpx.get(f"{behind.url}{LARGE_LIST}", headers=behind.headers(ann))
+        direct = httpx.get(f"{proxied_service.url}{LARGE_LIST}", headers=proxied_service.headers(ann))
 
     assert answered == {b"HTTP/1.1 200": 20}
     assert direct.status_code == 200
 
 
 def test_an_address_with_the_maximum_of_concurrent_requests_gets_429_and_others_do_not(
-    capped: ReverseProxy, behind: Service
+    capped: ReverseProxy, proxied_service: Service
 ) -> None:
-    head = f"POST /api/me/tasks HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: {behind.headers()['authorization']}\r\n"
+    head = f"POST /api/me/tasks HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: {proxied_service.headers()['authorization']}\r\n"
     unfinished = f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{{".encode()
     with ExitStack() as stack:
         for _ in range(CAP):

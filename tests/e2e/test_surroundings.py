@@ -25,7 +25,7 @@ LIST_ROUTE = "/api/{user_id}/tasks"
 READ_ONLY = 'for place in /dev/shm /tmp /var/tmp; do mount --bind $place $place && mount -o remount,bind,ro $place; done; cd /proc && exec "$@"'
 
 
-END_TIMEOUT = 120  # seconds: a command that has not ended by then will not end
+END_TIMEOUT = 120  # seconds; a command that runs for longer is taken to hang
 RESPONSE_TIMEOUT = 10  # seconds
 
 

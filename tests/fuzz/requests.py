@@ -91,7 +91,7 @@ class RandomRequest:
 
 
 def values_near(good: bytes) -> st.SearchStrategy[bytes]:
-    """Return a strategy: this value, unchanged or slightly changed, without bytes that no header value may have."""
+    """Return a strategy: this value, unchanged or slightly changed, of bytes that a header value may have."""
     near = changed(good, st.binary(max_size=4) | st.sampled_from(STRANGE_BYTES))
     return near.map(lambda value: value.translate(None, b"\0\r\n").strip(b" \t"))
 

@@ -24,7 +24,7 @@ class DuplicateMember(Exception):
     """A member is named twice."""
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its members, or raise `DuplicateMember`."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise DuplicateMember
@@ -50,10 +50,10 @@ def read_by_json(data: bytes) -> Any:
     """Parse with Python's `json`, then check the result: slow but simple.
 
     Raises:
-        ValueError, DuplicateMember, RecursionError: it is not strict JSON.
+        ValueError, DuplicateMember, RecursionError: the bytes are not strict JSON.
 
     """
-    value = json.loads(data.decode(), object_pairs_hook=unique)
+    value = json.loads(data.decode(), object_pairs_hook=make_object)
     if not is_plain(value):
         raise ValueError
     return value

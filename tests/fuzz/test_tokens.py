@@ -111,10 +111,10 @@ def test_any_document_like_a_key_set_is_refused_or_has_keys_that_refuse_a_bad_si
 
     assert found
     for key in found:
-        assert_that_it_refuses_a_bad_signature(key)
+        assert_that_a_key_refuses_a_bad_signature(key)
 
 
-def assert_that_it_refuses_a_bad_signature(key: Key) -> None:
+def assert_that_a_key_refuses_a_bad_signature(key: Key) -> None:
     """Check that a badly signed token raises one of the errors that the verifier handles, with this key."""
     assert set(key.algorithms) <= set(ALGORITHMS)
     for algorithm in key.algorithms:

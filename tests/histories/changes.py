@@ -30,7 +30,7 @@ class Changes(History):
 
     @invariant()
     def a_client_that_catches_up_has_every_task(self) -> None:
-        owner = sorted(self.people)[self.step // 2 % 2]
+        owner = sorted(self.people)[self.step // 2 % 2]  # in turn, because `step` grows by 2 after each rule
         follower = self.followers[owner].clone()
         while self.read_page(owner, follower, 200):
             pass

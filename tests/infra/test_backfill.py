@@ -209,7 +209,7 @@ async def test_the_backfill_reads_a_task_again_that_changed_between_its_read_and
     task = await previous.insert(ann, "x", [RED_HEART], " x ")
 
     async with writing(previous, ann) as connection:
-        deriving = asyncio.create_task(backfill_derived_columns(previous.address, stamp=False))
+        backfilling = asyncio.create_task(backfill_derived_columns(previous.address, stamp=False))
         await until_blocked(previous)
         await connection.execute(
             "UPDATE tasks SET title = $2, title_words = 'old', version = version + 1 WHERE id = $1",
@@ -217,7 +217,7 @@ async def test_the_backfill_reads_a_task_again_that_changed_between_its_read_and
             UNEQUAL,
         )
 
-    assert await deriving == 1
+    assert await backfilling == 1
     await previous.migrate()
     assert await find(previous.tasks_of(ann), search=Search.parse("≠")) == {str(task.id)}
 

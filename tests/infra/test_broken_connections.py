@@ -1,4 +1,4 @@
-"""The responses after a broken connection, a lock, or a full pool.
+"""What reads and writes return or raise after a broken connection, during a lock, or with a full pool.
 
 Each of these faults, put into the code on purpose, made a test fail: reads not repeated; writes repeated; every
 lost connection reported as an unknown outcome, or none; no `statement_timeout`; idle connections reused after one was

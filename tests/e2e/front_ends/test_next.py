@@ -149,11 +149,11 @@ async def test_a_refused_token_is_renewed_and_the_task_is_saved_once(
         "response", lambda answer: statuses.append(answer.status) if "/api/me/" in answer.url else None
     )
 
-    async def spoil(route: Route) -> None:
+    async def spoil_token(route: Route) -> None:
         token = route.request.headers["authorization"]
         await route.continue_(headers={**route.request.headers, "authorization": f"{token[:-8]}AAAAAAAA"})
 
-    await ann.page.route("**/api/me/tasks", spoil, times=1)
+    await ann.page.route("**/api/me/tasks", spoil_token, times=1)
     await ann.add("Water the plants")
 
     assert statuses == [401, 201]
