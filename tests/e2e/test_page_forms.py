@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Dialog, Page, Route, expect
 
-from tests.support.servers.site import Site, Visitor
+from tests.support.servers.site import PASSWORD, Site, Visitor, ask
 
 pytestmark = pytest.mark.server
 
@@ -345,6 +345,69 @@ async def test_ctrl_z_in_the_empty_field_for_a_new_task_undoes_a_deletion(site: 
 
     await expect(ann.checkbox("Milk")).to_be_visible()
     await expect(page.get_by_label("New task")).to_be_focused()
+
+
+async def test_a_reload_shows_the_same_list_and_the_sign_out_removes_it_from_the_url(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ask(page, site, "POST", "", {"title": "Milk & bread", "tags": ["at home"], "completed": True})
+    await ask(page, site, "POST", "", {"title": "Milk", "tags": ["at home"]})
+    await ann.show("All")
+    await page.get_by_role("button", name="Show tasks tagged at home").first.click()
+    await page.get_by_label("Search").fill("milk & bread")
+    await expect(page.locator(".task")).to_have_count(1)
+    await expect(page).to_have_url(f"{site.url}/#show=all&q=milk+%26+bread&tag=at+home")
+
+    await page.reload()
+
+    await expect(ann.checkbox("Milk & bread")).to_be_checked()
+    await expect(page.locator(".task")).to_have_count(1)
+    await expect(page.get_by_label("Search")).to_have_value("milk & bread")
+    await expect(page.get_by_role("button", name="All", exact=True)).to_have_attribute("aria-pressed", "true")
+    await page.evaluate("location.hash = '#show=done'")
+    await expect(page.get_by_role("button", name="Done", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await expect(page.get_by_label("Search")).to_have_value("")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page).to_have_url(f"{site.url}/")
+
+
+async def test_another_persons_reload_does_not_show_the_words_of_a_search(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    await page.get_by_label("Search").fill("milk")
+    await expect(page).to_have_url(f"{site.url}/#q=milk")
+    other = await page.context.new_page()
+    await other.goto(site.url)
+    await other.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+
+    await Visitor.signed_up(other, site, "Bob")
+
+    await expect(page.get_by_label("Search")).to_have_value("")
+    await expect(page).to_have_url(f"{site.url}/")
+
+
+async def test_a_sign_in_of_another_person_that_no_tab_announced_removes_the_words_of_a_search(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await page.get_by_label("Search").fill("milk")
+    await expect(page).to_have_url(f"{site.url}/#q=milk")
+    bob = {"name": "Bob", "email": f"bob-{ann.email}", "password": PASSWORD}
+    await page.evaluate(
+        """(body) => fetch("/api/auth/sign-up/email",
+            {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(body)})""",
+        bob,
+    )
+
+    await page.evaluate("dispatchEvent(new Event('focus'))")
+
+    await expect(page.get_by_text("Bob", exact=True)).to_be_visible()
+    await expect(page.get_by_label("Search")).to_have_value("")
+    await expect(page).to_have_url(f"{site.url}/")
 
 
 async def test_in_another_list_no_announcement_offers_an_undo(site: Site, page: Page) -> None:

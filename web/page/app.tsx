@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from "react";
 import { createTaskward } from "../lib";
 import { authClient, currentPerson, type Person, signOut } from "./account";
 import { Loading } from "./loading";
+import { clearSelection } from "./selection-url";
 import { SessionOver } from "./session-over";
 import { SignIn } from "./sign-in";
 import { Tasks } from "./tasks";
@@ -43,6 +44,10 @@ export function App({ apiUrl, verifiesEmail }: Props) {
       onSignedIn: () => {
         setOver(false);
         void readSession();
+      },
+      onOtherUser: () => {
+        clearSelection();
+        location.reload();
       },
     });
     return {

@@ -9,6 +9,7 @@ import { Confirm } from "./confirm";
 import { Skeleton } from "./loading";
 import { NewTask } from "./new-task";
 import { type Notice, NoticeBar } from "./notice";
+import { clearSelection, FILTERS, type Filter, readSelection, writeSelection } from "./selection-url";
 import { TaskRow } from "./task-row";
 import { UndoRow } from "./undo";
 import { unsaved } from "./unsaved";
@@ -16,7 +17,6 @@ import { useNow } from "./use-now";
 import { useTasks } from "./use-tasks";
 import { explain, isWorthRepeating, Words } from "./words";
 
-const FILTERS = { open: "Open", done: "Done", all: "All", trash: "Trash" } as const;
 const ORDERS = {
   "-created": "Newest first",
   position: "My order",
@@ -29,7 +29,6 @@ const ORDER_KEY = "taskward-order"; // in localStorage
 const TITLE_MAX = 255; // code points
 const SEARCH_DELAY = 250; // milliseconds after the last letter until a search begins
 const RECONNECT_TIME = 3_000; // milliseconds without a stream until the page says so: a server may be replaced meanwhile
-type Filter = keyof typeof FILTERS;
 type Order = keyof typeof ORDERS;
 
 interface Props {
@@ -40,10 +39,10 @@ interface Props {
 }
 
 export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
-  const [filter, setFilter] = useState<Filter>("open");
+  const [filter, setFilter] = useState(() => readSelection().filter);
   const [order, setOrder] = useState(rememberedOrder);
-  const [words, setWords] = useState("");
-  const [tag, setTag] = useState<string | null>(null);
+  const [words, setWords] = useState(() => readSelection().query);
+  const [tag, setTag] = useState(() => readSelection().tag);
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const [isLeaving, setLeaving] = useState(false); // with unsaved text: the page asks first
@@ -111,6 +110,23 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
       // A browser that stores nothing shows the first order after a reload.
     }
   }
+
+  useEffect(() => {
+    writeSelection({ filter, query, tag });
+  }, [filter, query, tag]);
+  useEffect(() => {
+    const show = () => {
+      const selection = readSelection();
+      setFilter(selection.filter);
+      setWords(selection.query);
+      setTag(selection.tag);
+    };
+    window.addEventListener("hashchange", show); // a bookmark, or the Back button
+    return () => {
+      window.removeEventListener("hashchange", show);
+      clearSelection();
+    };
+  }, []);
 
   const closeNoticeOf = useCallback(
     (cause: Notice["cause"]) => setNotice((now) => (now?.cause === cause ? null : now)),
