@@ -15,7 +15,7 @@ from typing import Final
 MAIN_PROCESS: Final = "TASKWARD_MAIN_PROCESS"
 """The environment variable with the process id of the main process. Only `app serve` sets it."""
 
-LEAVE: Final = signal.SIGUSR1
+LEAVE: Final = signal.SIGUSR1  # from the main process: the worker will be stopped soon
 STARTED: Final = signal.SIGUSR2  # from a worker to its main process
 CHECK_INTERVAL: Final = 1.0  # seconds between two checks of the main process
 DRAIN: Final = 10  # seconds for requests in flight after a stop signal
@@ -34,7 +34,7 @@ class Worker:
 
     @asynccontextmanager
     async def watch_main_process(self) -> AsyncIterator[None]:
-        """Handle the signal of the main process, and stop if that process dies."""
+        """Handle the signals of the main process, and stop if that process dies."""
         main_process = os.environ.get(MAIN_PROCESS)
         if main_process is None:
             yield

@@ -72,7 +72,7 @@ class LargeBodies:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._free = IN_PROGRESS_MAX
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by size and arrival
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap of (size, arrival, turn)
         self._arrivals = count()
 
     async def wait_for_turn(self, person: str, size: int) -> EndTurn:
@@ -119,7 +119,7 @@ class LargeBodies:
     def _free_bytes(self, size: int) -> None:
         """Stop counting a body, and start the smallest waiting ones that fit."""
         self._free += size
-        while self._waiting and self._waiting[0][0] <= self._free:
+        while self._waiting and self._waiting[0][0] <= self._free:  # the smallest size
             size, _, turn = heappop(self._waiting)
             if not turn.done():
                 self._free -= size

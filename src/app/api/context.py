@@ -60,7 +60,7 @@ class RequestContext:
     user: UserId | None = None  # of the verified token
     rate_limit: QuotaState | None = None
     problem: str | None = None  # the slug of the problem that is the response
-    body_held: int = 0  # bytes of the body that are counted in `app.bodies`
+    counted_bytes: int = 0  # bytes of the body that are counted in `app.bodies`
     turn: EndTurn | None = None  # ends the turn of a large body, which lasts from parsing to the response
     stream_began: float | None = None  # seconds of `perf_counter`; None: the response is no event stream
 
@@ -126,7 +126,7 @@ def make_context(scope: Any, app: AppState) -> RequestContext | None:
     if scope["type"] != "http":
         return None
     lines, client = scope["headers"], scope.get("client")
-    headers = dict(reversed(lines))
+    headers = dict(reversed(lines))  # of a repeated header the first line counts
     context = scope[_SCOPE_KEY] = RequestContext(
         app,
         read_request_id(headers.get(b"x-request-id", b"")),

@@ -42,13 +42,13 @@ def readiness(parts: Mapping[str, PartCheck], *, optional: Mapping[str, PartChec
                 write("part unavailable" if reason else "part available again", part=name, reason=reason)
                 last_reasons[name] = reason
             states[name] = "ok" if reason is None else "unavailable"
-        healthy = set(states.values()) <= {"ok"}
+        is_healthy = all(state == "ok" for state in states.values())
         for name, check in optional.items():
             states[name] = "ok" if await check() is None else "unavailable"
         return Response(
-            {"status": "ok" if healthy else "unavailable", **states},
-            status_code=200 if healthy else 503,
-            headers=NO_STORE if healthy else {**NO_STORE, "retry-after": "1"},
+            {"status": "ok" if is_healthy else "unavailable", **states},
+            status_code=200 if is_healthy else 503,
+            headers=NO_STORE if is_healthy else {**NO_STORE, "retry-after": "1"},
         )
 
     return ready

@@ -1,12 +1,9 @@
 """Live update settings: where machines announce changes to each other."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from app.settings.environment import EnvironmentReader
 from app.settings.rate_limits import RateLimits, parse_store_address
-
-NONE: Final = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +17,7 @@ class LiveSettings:
 
 def read_live(reader: EnvironmentReader, rate_limits: RateLimits) -> LiveSettings:
     """Read the live update settings."""
-    no_store = (reader.get("LIVE_STORE") or "").lower() == NONE
+    no_store = (reader.get("LIVE_STORE") or "").lower() == "none"
     default = rate_limits.store if rate_limits.is_on else None
     store = None if no_store else reader.read("LIVE_STORE", parse_store_address, default)
     return LiveSettings(store=store, store_ca=rate_limits.store_ca, several_machines=no_store)

@@ -115,9 +115,9 @@ class Edge:
             await self._respond(context, scope, body or receive, answer)
         finally:
             context.end_turn()
-            if context.body_held:
-                self.app_state.bodies.release(context.user_id, context.body_held)
-            else:  # otherwise `TaskRequest.hold` has done this already
+            if context.counted_bytes:
+                self.app_state.bodies.release(context.user_id, context.counted_bytes)
+            else:  # otherwise `TaskRequest.count_large_body` has done this already
                 SMALL_REQUESTS.count -= 1
             self._telemetry.end(context, status, began)
             REQUEST_ID.reset(token)

@@ -120,7 +120,7 @@ def _refuse_repeated_task(
     errors: ErrorCollector, parts: CommandParts | None, number: int, first_numbers: dict[TaskId, int]
 ) -> None:
     """Add an error if an earlier operation names the task. `first_numbers` has the first of each task."""
-    task_id = parts and parts[1].get("id")
+    task_id = parts and parts[1].get("id")  # of the members
     if task_id and (earlier := first_numbers.setdefault(task_id, number)) != number:
         errors.add("/id", f"is named by /operations/{earlier} as well")
 

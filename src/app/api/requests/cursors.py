@@ -94,7 +94,9 @@ def _encode(payload: bytes, scope: bytes) -> str:
 
 def _decode(text: str, scope: bytes) -> bytes | None:
     """Return the payload of a text; None if the text was not encoded for this scope."""
-    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) % 4 != 1 else b""
+    if len(text) % 4 == 1:  # no Base64 text without padding has such a length
+        return None
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     payload = raw[_CHECKSUM:]
     return payload if _encode(payload, scope) == text else None
 

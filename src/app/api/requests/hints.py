@@ -34,7 +34,7 @@ def hint(name: str, known: Collection[str], others: Mapping[str, str]) -> str:
     if len(name) > NAME_MAX:
         return ""
     other = others.get(name)
-    if other is None or other.partition("=")[0] not in known:
+    if other is None or other.partition("=")[0] not in known:  # such as `sort=-created`
         folded = {each.lower(): each for each in known}
         near = get_close_matches(name.lower(), folded, 1, CLOSE)
         other = folded[near[0]] if near else None

@@ -27,7 +27,7 @@ SORTS: Final = {
     for sign in ("", "-")
 }
 UTC: Final = "UTC"
-COMMON: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
+CACHED_PARAMETERS: Final = frozenset({"sort", "completed", "priority", "due", "trashed"})
 """Parameters with few values, the same for all people. Only queries of these and `limit` are cached."""
 
 CACHED_MAX: Final = 1_000  # cached queries
@@ -61,8 +61,8 @@ def read_list(request: TaskRequest) -> ListRequest:
     if (cached := _cached.get(query)) is not None:
         return cached
     parsed = _read(request)
-    common = parsed.after is None and all(name in COMMON for name, _ in parsed.parameters)
-    if common and len(query) <= CACHED_LENGTH_MAX:
+    is_cacheable = parsed.after is None and all(name in CACHED_PARAMETERS for name, _ in parsed.parameters)
+    if is_cacheable and len(query) <= CACHED_LENGTH_MAX:
         if len(_cached) >= CACHED_MAX:
             _cached.clear()
         _cached[query] = parsed

@@ -71,19 +71,19 @@ class TaskRequest(Request[Any, Any, Any]):
             if length > limit:
                 raise RequestEntityTooLarge
             if length > SMALL_BODY_MAX:
-                self.hold(length)
+                self.count_large_body(length)
         return b"".join(parts)
 
-    def hold(self, length: int) -> None:
+    def count_large_body(self, length: int) -> None:
         """Count the body as a large one until the request is answered (`middleware/outermost.py`)."""
         context, bodies = self.context, self.context.app.bodies
-        more = length - context.body_held
+        more = length - context.counted_bytes
         if refusal := bodies.refusal_for(context.user_id, more):
             raise refusal
         bodies.take(context.user_id, more)
-        if not context.body_held:  # from now on it is a large request
+        if not context.counted_bytes:  # from now on it is a large request
             SMALL_REQUESTS.count -= 1
-        context.body_held = length
+        context.counted_bytes = length
 
 
 def check_room_for_response(request: TaskRequest) -> None:
@@ -189,11 +189,11 @@ async def _whole_body(request: TaskRequest, *, is_batch: bool) -> bytes:
         raise HTTPException(status_code=HTTPStatus.BAD_REQUEST) from error
     if (
         len(body) > CHEAP_BODY_MAX
-        and not context.body_held
+        and not context.counted_bytes
         and (is_batch or b"\\u" in body or not body.isascii())
     ):
-        request.hold(len(body))
-    if context.body_held:
+        request.count_large_body(len(body))
+    if context.counted_bytes:
         context.turn = await context.app.large_bodies.wait_for_turn(context.user_id, len(body))
         await TimeSlice().wait()  # until the event loop is free for the validation
     return body
