@@ -83,7 +83,7 @@ def never_fail() -> None:
 
 
 def _output(plain: TextIO, *, drops_data: bool = False) -> TextIO:
-    """Return a stream that writes to an `Output`, for the descriptor of a plain one."""
+    """Return a stream that writes to the descriptor of `plain` through an `Output`."""
     if not isinstance(plain, io.TextIOWrapper):
         return plain  # a test's replacement
     raw = getattr(plain.buffer, "raw", plain.buffer)  # with PYTHONUNBUFFERED there is no buffer

@@ -6,7 +6,7 @@ QUOTED_MAX: Final = 100  # characters
 
 
 def quote(sent: str) -> str:
-    """Return at most QUOTED_MAX characters of a text. Those that are not printable are escaped.
+    """Return at most QUOTED_MAX characters of a text. Characters that are not printable are escaped.
 
     The result is safe in a log line and on a terminal, and can be encoded as UTF-8: even half of a surrogate
     pair is escaped.

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: a span for each request, and one for each of its statements.
+"""OpenTelemetry traces: a span for each request, and a span for each of its statements.
 
 The SDK itself reads the OTEL_* environment variables. Import this only where an endpoint is set, as by
 OTEL_EXPORTER_OTLP_ENDPOINT. Spans contain no personal data: no id, no path, no value of a statement.

@@ -11,7 +11,7 @@ from tests.support.people import People, Person
 
 pytestmark = pytest.mark.server
 
-BESIDE = object()  # stands for a body that names another task
+BESIDE = object()  # means a body that names another task
 WRITES: Mapping[str, tuple[str, str, Any]] = {
     "put": ("PUT", "{id}", {"title": "y"}),
     "patch": ("PATCH", "{id}", {"title": "y"}),

@@ -62,7 +62,7 @@ EndTurn: TypeAlias = Callable[[], None]
 class LargeBodies:
     """Limits the large bodies in progress, from parsing to the response: one of each person at a time.
 
-    The database would run a person's transactions one after the other anyway. Here they wait without a
+    The database would run a person's transactions one after the other anyway. Here bodies wait without a
     connection, and each person has at most one place in the queue of `app.event_loop`.
 
     A body in progress takes eight times its size in memory. So the bodies of all people have a limit. The
@@ -126,7 +126,7 @@ class LargeBodies:
                 turn.set_result(None)
 
 
-LARGE_RESPONSE: Final = 32 * 1024  # bytes; only a larger one counts. A list of 50 tasks is half as large
+LARGE_RESPONSE: Final = 32 * 1024  # bytes; only larger responses count. A list of 50 tasks is half as large
 PERSON_UNREAD_MAX: Final = 4 * 1024 * 1024  # bytes of responses that one person's clients have not read yet
 UNREAD_MAX: Final = 64 * 1024 * 1024  # the same, of all people
 ADDRESS_UNREAD_MAX: Final = 4 * 1024 * 1024  # the same, of one address, for responses without a user

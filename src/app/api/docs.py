@@ -44,7 +44,7 @@ class Asset:
     def respond(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the bytes, as gzip where the client accepts it; 304 if the client has them already."""
         accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        etag = f'"{self._hash}{"-gzip" if accepts_gzip else ""}"'  # one for each form (RFC 9110 §8.8.3.3)
+        etag = f'"{self._hash}{"-gzip" if accepts_gzip else ""}"'  # each form has its own (RFC 9110 §8.8.3.3)
         headers = {**HEADERS, "etag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers=headers)

@@ -67,7 +67,7 @@ def read_since(request: TaskRequest) -> ChangesToken | None:
     header wins over `since=now`.
 
     Raises:
-        InvalidRequest: neither is given, one is not valid, or they are two tokens that differ.
+        InvalidRequest: query and header are absent, one is not valid, or they have tokens that differ.
     """
     errors = ErrorCollector(request)
     since = errors.read_query(SINCE).get(SINCE)

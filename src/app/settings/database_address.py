@@ -55,7 +55,7 @@ class DatabaseAddress:
             raise MalformedAddress(
                 "is not a URL of the form postgresql://user:password@host/database"
             ) from error
-        if "@" in parts.query + parts.fragment:  # these are part of the password, so do not quote them
+        if "@" in parts.query + parts.fragment:  # both are part of the password, so do not quote them
             raise MalformedAddress("has `?` or `#` in its password: write %3F or %23")
         database = unquote(parts.path.removeprefix("/"))
         wrong = [

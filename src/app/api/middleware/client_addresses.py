@@ -67,7 +67,7 @@ class ClientAddresses:
 def parse_address(text: str) -> Address | None:
     """Parse an address, with or without a port (`1.2.3.4:80`, `[::1]:80`).
 
-    An IPv4-mapped one becomes IPv4.
+    An IPv4-mapped IPv6 address becomes IPv4.
     """
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -31,8 +31,8 @@ Document = Callable[[], dict[str, Any]]
 def document_of(handlers: Sequence[Any], version: str) -> Document:
     """Return a function that builds the document at its first call.
 
-    The document comes from a separate application, which is never served. In the served one, Litestar's
-    OpenAPI support would add its own pages and its own 404.
+    The document comes from a separate application, which is never served. In the served application,
+    Litestar's OpenAPI support would add its own pages and its own 404.
     """
 
     @lru_cache

@@ -87,13 +87,13 @@ class TaskRequest(Request[Any, Any, Any]):
 
 
 def check_room_for_response(request: TaskRequest) -> None:
-    """Refuse a write before it runs if its response may be large and earlier ones have not been read.
+    """Refuse a write before it runs if its response may be large and earlier responses are unread.
 
     Once the write is done, its response is always sent. If only other people have unread responses, the write
     is not refused.
 
     Raises:
-        TooManyUnreadResponses: the user's unread responses leave no room for one of PAGE_BYTES.
+        TooManyUnreadResponses: the user's unread responses leave no room for a response of PAGE_BYTES.
     """
     refusal = request.context.app.large_responses.refusal_for(request.context.user_id, PAGE_BYTES)
     if isinstance(refusal, TooManyUnreadResponses):
@@ -144,7 +144,7 @@ class MediaTypeRefused(HTTPException):
 async def json_body(
     request: TaskRequest, *types: str, ignore_type_if_empty: bool = False, is_batch: bool = False
 ) -> bytes:
-    """Return the body if its media type is one of `types` (default: JSON). A large one waits for its turn.
+    """Return the body if its media type is one of `types` (default: JSON). A large body waits for its turn.
 
     The body may be empty.
 
