@@ -677,7 +677,7 @@ interface Step {
 }
 
 /** A message between the pages of one browser. `isNew`: the sender needs the token and whether changes arrive at once. */
-type Shared = Step | { readonly isNew: true } | { readonly isLive: boolean };
+type PageMessage = Step | { readonly isNew: true } | { readonly isLive: boolean };
 
 /** How fast attempts follow each other. */
 interface Pace {
@@ -696,7 +696,7 @@ class Live {
   readonly #options: LiveOptions;
   #user: string | null = null; // the changes of nobody else are passed on
   #at: string | null; // the token of the last change that was passed on; null: changes come from now on
-  #channel: Channel<Shared> | null = null;
+  #channel: Channel<PageMessage> | null = null;
   #isLive: boolean | null = null; // null: not known yet
   #isReading = false;
   #isBehind = false; // while it read, a message of another page arrived
@@ -727,12 +727,12 @@ class Live {
     await this.#loadCopy(signal);
     if (!locks || !BroadcastChannel || this.#user === null) return this.#lead(signal);
     const name = `taskward-live ${this.#feed.address} ${this.#user}`;
-    const channel = new BroadcastChannel<Shared>(name);
+    const channel = new BroadcastChannel<PageMessage>(name);
     this.#channel = channel;
     try {
       return await new Promise<never>((_, reject) => {
         let isLeading = false;
-        const receive = ({ data }: { data: Shared }) => {
+        const receive = ({ data }: { data: PageMessage }) => {
           if (isLeading && "isNew" in data) {
             if (this.#at !== null) channel.postMessage({ at: this.#at });
             if (this.#isLive !== null) channel.postMessage({ isLive: this.#isLive });
@@ -885,7 +885,7 @@ class Live {
     const floor = isProblem(error) ? (error.retryAfter ?? 0) * 1000 : 0;
     const delay = Math.min((retry ?? RETRY) * 2 ** failures, RETRY_MAX) * (0.75 + Math.random() / 2);
     const wait = Math.max(delay, floor * (1 + Math.random() / 4));
-    const online = nextEvent(globals as unknown as Partial<Listening>, "online", () => true);
+    const online = nextEvent(globals as unknown as Partial<EventTargetLike>, "online", () => true);
     await Promise.race([race(this.#feed.sleep(wait), signal), online.promise]).finally(online.end);
     throwIfAborted(signal);
   }
@@ -936,7 +936,7 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
 }
 
 /** Returns a promise of the next event at which a condition holds, and a function that stops waiting. Without a target there is none. */
-function nextEvent(target: Partial<Listening> | undefined, type: string, condition: () => boolean) {
+function nextEvent(target: Partial<EventTargetLike> | undefined, type: string, condition: () => boolean) {
   let end = (): void => undefined;
   const promise = new Promise<void>((resolve) => {
     const listener = () => condition() && resolve();
@@ -1059,7 +1059,7 @@ const ANNOUNCEMENT = 11; // milliseconds; Better Auth announces a sign-in or sig
 /** Globals that some runtimes lack. They are typed here, so no DOM types are needed. */
 interface Globals {
   readonly window?: unknown;
-  readonly document?: Listening & { readonly visibilityState: string };
+  readonly document?: EventTargetLike & { readonly visibilityState: string };
   readonly location?: { reload?: () => void };
   readonly crypto?: { getRandomValues(bytes: Uint8Array): unknown };
   readonly performance: { now(): number };
@@ -1075,18 +1075,18 @@ interface Locks {
   request<T>(name: string, options: { signal: AbortSignal }, held: () => Promise<T>): Promise<T>;
 }
 
-interface Listening {
+interface EventTargetLike {
   addEventListener(type: string, listener: (event: never) => void): void;
   removeEventListener(type: string, listener: (event: never) => void): void;
 }
 
-interface Channel<T = Message> extends Listening {
+interface Channel<T = SessionMessage> extends EventTargetLike {
   postMessage(message: T): void;
   close(): void;
 }
 
 /** The message between tabs: who is signed in; `null`: the person signed out. */
-interface Message {
+interface SessionMessage {
   readonly user: string | null;
 }
 
@@ -1100,7 +1100,7 @@ export function createTaskward(options: TaskwardOptions): { readonly api: Api; r
   return { api: createApi({ baseUrl, tokens: session, timeout, fetch, sleep }), session };
 }
 
-interface Held {
+interface HeldToken {
   readonly token: string;
   readonly user: string;
   readonly renewAt: number;
@@ -1123,9 +1123,9 @@ class PageSession implements Session, Tokens {
   readonly #getToken: GetToken;
   readonly #client: BetterAuth | null;
   readonly #channel: Channel | null;
-  readonly #ends: (() => void)[] = [];
-  #held: Held | null = null;
-  #fetching: Promise<Held | null> | null = null;
+  readonly #removers: (() => void)[] = [];
+  #held: HeldToken | null = null;
+  #fetching: Promise<HeldToken | null> | null = null;
   /** The time between two changes of who is signed in. A token that was requested in an earlier epoch is dropped. */
   #epoch = { signedOut: false };
   #latest: string | null = null; // the token that was fetched last in this epoch
@@ -1144,7 +1144,7 @@ class PageSession implements Session, Tokens {
     const { auth } = options;
     this.#client = clientIn(auth);
     this.#getToken = tokenGetter(auth);
-    this.#channel = globals.BroadcastChannel ? new globals.BroadcastChannel<Message>("taskward-session") : null;
+    this.#channel = globals.BroadcastChannel ? new globals.BroadcastChannel<SessionMessage>("taskward-session") : null;
     this.#listen();
   }
 
@@ -1207,7 +1207,7 @@ class PageSession implements Session, Tokens {
   }
 
   close(): void {
-    for (const end of this.#ends) end();
+    for (const remove of this.#removers) remove();
     this.#channel?.close();
   }
 
@@ -1217,24 +1217,25 @@ class PageSession implements Session, Tokens {
     const recheck = () => this.#recheck();
     if (document) this.#on(document, "visibilitychange", () => document.visibilityState === "visible" && recheck());
     if (typeof addEventListener === "function") {
-      const page = globals as unknown as Listening;
+      const page = globals as unknown as EventTargetLike;
       this.#on(page, "focus", recheck);
       this.#on(page, "pageshow", ({ persisted }: { persisted: boolean }) => persisted && recheck()); // "back"
     }
-    if (this.#channel) this.#on(this.#channel, "message", ({ data }: { data: Message }) => this.#onMessage(data));
+    if (this.#channel)
+      this.#on(this.#channel, "message", ({ data }: { data: SessionMessage }) => this.#onMessage(data));
     this.#follow();
   }
 
-  #on(target: Listening, type: string, listener: (event: never) => void): void {
+  #on(target: EventTargetLike, type: string, listener: (event: never) => void): void {
     target.addEventListener(type, listener);
-    this.#ends.push(() => target.removeEventListener(type, listener));
+    this.#removers.push(() => target.removeEventListener(type, listener));
   }
 
   /** Follows the session of Better Auth's client. `$sessionSignal` fires when this page changed it. */
   #follow(): void {
     if (!this.#client) return;
     const { session, $sessionSignal } = this.#client.$store.atoms;
-    this.#ends.push(
+    this.#removers.push(
       $sessionSignal.listen(() => {
         this.#refetching ??= gate();
         this.#beginEpoch(); // waiting calls continue only with a session: a sign-up may not have one yet
@@ -1253,7 +1254,7 @@ class PageSession implements Session, Tokens {
   }
 
   /** Another tab announced who is signed in. */
-  #onMessage({ user }: Message): void {
+  #onMessage({ user }: SessionMessage): void {
     if (user !== null && user === this.#known) return;
     if (user === null) {
       this.#endSession();
@@ -1338,11 +1339,11 @@ class PageSession implements Session, Tokens {
     this.#fetching = null;
   }
 
-  #freshToken(): Held | null {
+  #freshToken(): HeldToken | null {
     return this.#held && now() < this.#held.renewAt ? this.#held : null;
   }
 
-  #fetch(): Promise<Held | null> {
+  #fetch(): Promise<HeldToken | null> {
     if (this.#fetching) return this.#fetching;
     const fetching = this.#fetchOnce().finally(() => {
       if (this.#fetching === fetching) this.#fetching = null;
@@ -1351,7 +1352,7 @@ class PageSession implements Session, Tokens {
     return fetching;
   }
 
-  async #fetchOnce(): Promise<Held | null> {
+  async #fetchOnce(): Promise<HeldToken | null> {
     const epoch = this.#epoch;
     const began = now();
     const result = await fetchToken(this.#getToken).catch((error: Error) => error);
@@ -1464,7 +1465,7 @@ function isMistake(error: unknown): boolean {
 }
 
 /** Reads the user and the lifetime of a token. The API verifies it, not this client. */
-function heldToken(token: string, began: number): Held {
+function heldToken(token: string, began: number): HeldToken {
   const { sub, iat, exp } = claimsOf(token);
   if (typeof sub !== "string") throw signInUnavailable(502);
   const life = typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1000 : Number.POSITIVE_INFINITY;

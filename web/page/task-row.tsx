@@ -6,7 +6,7 @@ import { Confirm } from "./confirm";
 import { dueInWords } from "./due";
 import { focusRowInNextFrame, useRow } from "./focus";
 import { TaskEditor } from "./task-editor";
-import { DRAFT, type useTasks } from "./use-tasks";
+import { DRAFT_PREFIX, type useTasks } from "./use-tasks";
 import { Words } from "./words";
 
 interface Props {
@@ -23,7 +23,7 @@ export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLast
   const [isEditing, setEditing] = useState(false);
   const [isConfirming, setConfirming] = useState(false); // whether the task is to be deleted forever
   const row = useRow(onLastGone);
-  const isDraft = task.id.startsWith(DRAFT);
+  const isDraft = task.id.startsWith(DRAFT_PREFIX);
 
   const { keep } = list;
   useEffect(() => {

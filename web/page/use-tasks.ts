@@ -37,8 +37,8 @@ export type Saved =
   | { readonly kind: "gone" }
   | { readonly kind: "refused"; readonly message: string; readonly errors: FieldErrors };
 
-export const DRAFT = "draft-"; // begins the id of a task that the server has not answered yet
-const PAGE = 50; // tasks
+export const DRAFT_PREFIX = "draft-"; // begins the id of a task that the server has not answered yet
+const PAGE_SIZE = 50; // tasks
 const LIST_MAX = 1_000; // tasks that one request can read
 const WAS_DELETED = "was deleted, in another window or on another device.";
 const WAS_RESTORED = "was already restored, in another window or on another device.";
@@ -125,7 +125,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   const refresh = useCallback(async () => {
     if (openWrites.current > 0 || isLoadingMore.current) return;
     isStale.current = false;
-    await load(undefined, Math.min(LIST_MAX, Math.max(PAGE, count.current)));
+    await load(undefined, Math.min(LIST_MAX, Math.max(PAGE_SIZE, count.current)));
   }, [load]);
 
   useEffect(() => {
@@ -241,7 +241,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
       drafts += 1;
       const now = new Date().toISOString();
       // This id sorts after every UUID of version 7, so the draft is in the place of the newest task.
-      const draft = { ...EMPTY, ...task, id: `${DRAFT}${drafts}`, created_at: now, updated_at: now } as Task;
+      const draft = { ...EMPTY, ...task, id: `${DRAFT_PREFIX}${drafts}`, created_at: now, updated_at: now } as Task;
       let key = "";
       try {
         key = unsureKeys.current.get(text) ?? newKey(); // with the key of an earlier attempt it is stored only once
@@ -389,7 +389,7 @@ const shifted =
     return task && beside ? tasks.with(at, beside).with(at + by, task) : tasks;
   };
 
-const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT);
+const isDraft = ({ id }: Task): boolean => id.startsWith(DRAFT_PREFIX);
 
 /** Returns whether a problem is one of the session: the page shows these elsewhere. */
 const isOfSession = (error: unknown): boolean => isSignedOut(error) || isOtherUser(error);
