@@ -14,7 +14,7 @@ from benchmarks.running import DidNotStart
 from benchmarks.scenes import OURS, requests_of
 from benchmarks.servers import TASKWARD, Server
 from benchmarks.settings import BenchSettings
-from dev.steps import progress, step
+from dev.steps import print_progress, step
 
 
 def run(chosen: BenchSettings, stack: ExitStack) -> None:
@@ -69,7 +69,7 @@ def measure_rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
     starts: dict[str, list[float]] = {server.title: [] for server in bed.commands}
     turns = [(number, server) for number in range(bed.chosen.rounds) for server in bed.commands]
     for turn, (number, server) in enumerate(turns):
-        progress(f"round {number + 1} of {bed.chosen.rounds}: {server.title}", turn / len(turns))
+        print_progress(f"round {number + 1} of {bed.chosen.rounds}: {server.title}", turn / len(turns))
         with bed.started(server) as started:
             starts[server.title].append(started.first_answer)
             for scene in scenes_of(server, bed.chosen):
@@ -77,7 +77,7 @@ def measure_rounds(bed: Bed) -> tuple[list[Measured], dict[str, list[float]]]:
                 figures = bed.measure(started, requests, seconds=bed.chosen.seconds)
                 measured.append(Measured(number, server.title, scene, figures))
         asyncio.run(dataset.restore(bed.data))
-    progress("measured", 1)
+    print_progress("measured", 1)
     return measured, starts
 
 

@@ -11,7 +11,7 @@ from app.infra.migrations.run import upgrade
 from app.settings.database_address import DatabaseAddress
 from benchmarks.scenes import FIRST_REVISION, TITLE, Owner
 from dev.postgres import LOGIN, PostgresServer
-from dev.steps import progress
+from dev.steps import print_progress
 
 TASKS_EACH: Final = 200
 SENDERS: Final = 50  # people who send requests: the same number in each data set
@@ -148,7 +148,7 @@ async def _fill(dataset: Dataset) -> None:
     connection = await asyncpg.connect(dataset.url)
     try:
         for first in range(0, dataset.tasks, CHUNK):
-            progress(what, first / dataset.tasks)
+            print_progress(what, first / dataset.tasks)
             await connection.execute(
                 FILL.format(owner=dataset.owner), first, min(first + CHUNK, dataset.tasks)
             )
@@ -156,7 +156,7 @@ async def _fill(dataset: Dataset) -> None:
         await connection.execute(PLAIN)
         for table in ("tasks", "task_owners", "plain.tasks"):
             await connection.execute(f"VACUUM (ANALYZE) {table}")
-        progress(what, 1)
+        print_progress(what, 1)
     finally:
         await connection.close()
 

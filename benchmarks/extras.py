@@ -18,7 +18,7 @@ from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import TASKWARD
 from benchmarks.settings import ALGORITHMS
 from benchmarks.trust import Issuer, issuer_of
-from dev.steps import progress
+from dev.steps import print_progress
 
 READ_ONE: Final = "read one"
 FIRST: Final = "first use of a token"
@@ -95,7 +95,9 @@ def _measure_rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
     measured = []
     turns = [(number, *plan) for number in range(bed.chosen.rounds) for plan in plans]
     for turn, (number, variant, workers, issuer, scenes) in enumerate(turns):
-        progress(f"Taskward alone, round {number + 1} of {bed.chosen.rounds}: {variant}", turn / len(turns))
+        print_progress(
+            f"Taskward alone, round {number + 1} of {bed.chosen.rounds}: {variant}", turn / len(turns)
+        )
         with bed.started(TASKWARD, issuer=issuer, workers=workers) as started:
             for scene in scenes:
                 new = scene == FIRST
@@ -109,7 +111,7 @@ def _measure_rounds(bed: Bed, issuers: dict[str, Issuer]) -> list[Measured]:
                 if new and figures.rate > NEW_TOKENS:
                     raise load.LoadFailed(f"{NEW_TOKENS:,} new tokens are too few for this machine")
                 measured.append(Measured(number, variant, scene, figures))
-    progress("measured", 1)
+    print_progress("measured", 1)
     return measured
 
 
@@ -153,11 +155,11 @@ def _memory(bed: Bed, issuer: Issuer) -> dict[str, float]:
         seen["after 0 requests"] = started.memory()[0]
         for mark in (HALF, MANY):
             while count < mark:
-                progress(f"memory after {count:,} requests", count / MANY)
+                print_progress(f"memory after {count:,} requests", count / MANY)
                 sent = load.send(requests, started.url, seconds=SECONDS, clients=bed.chosen.clients)
                 count += sent.requests
             seen[f"after {mark:,} requests"] = started.memory()[0]
         with idle_streams(started.url, issuer, PROCESS_MAX):
             seen[f"with {PROCESS_MAX} idle event streams"] = started.memory()[0]
-    progress("measured", 1)
+    print_progress("measured", 1)
     return seen

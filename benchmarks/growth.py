@@ -20,7 +20,7 @@ from benchmarks.report import Report
 from benchmarks.scenes import Owner, Request, requests_of
 from benchmarks.servers import TASKWARD
 from benchmarks.settings import TASKS, BenchSettings
-from dev.steps import progress
+from dev.steps import print_progress
 
 SMALL: Final = 10_000  # tasks of the smallest table
 PAGE_SIZE: Final = 50  # tasks
@@ -91,10 +91,10 @@ def _measure_rounds(bed: Bed, sizes: list[Size]) -> Iterator[Measured]:
     """Measure all sizes in every round."""
     turns = [(number, size) for number in range(bed.chosen.rounds) for size in sizes]
     for turn, (number, size) in enumerate(turns):
-        progress(f"round {number + 1} of {bed.chosen.rounds}: {size.title}", turn / len(turns))
+        print_progress(f"round {number + 1} of {bed.chosen.rounds}: {size.title}", turn / len(turns))
         with bed.started(TASKWARD, data=size.data) as started:
             for scene, requests in size.scenes.items():
                 figures = bed.measure(started, requests, seconds=bed.chosen.seconds)
                 yield Measured(number, size.title, scene, figures)
         asyncio.run(dataset.restore(size.data))
-    progress("measured", 1)
+    print_progress("measured", 1)

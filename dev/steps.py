@@ -26,7 +26,7 @@ def step(name: str) -> Iterator[None]:
     print(f"{back}  ✓ {name}  {time.monotonic() - began:.1f} s", flush=True)
 
 
-def progress(what: str, share: float) -> None:
+def print_progress(what: str, share: float) -> None:
     """Print the progress: on one line in a terminal, elsewhere on a new line each time."""
     if sys.stdout.isatty():
         bar = "█" * round(share * 20)
