@@ -290,19 +290,24 @@ async def test_an_unchanged_list_gets_304(people: People) -> None:
 async def test_any_change_of_the_list_changes_its_etag(people: People) -> None:
     ann = people.one()
     etags = [(await ann.ask("GET")).headers["etag"]]
+    other = await ann.create("other")
+    etags.append((await ann.ask("GET")).headers["etag"])
     task = await ann.create("x")
     etags.append((await ann.ask("GET")).headers["etag"])
     for method, path, body in (
         ("PUT", "", {"title": "y"}),
+        ("PATCH", "", {"title": "z"}),
         ("PATCH", "/complete", None),
+        ("POST", "/move", {"after": other["id"]}),
         ("DELETE", "", None),
         ("POST", "/restore", None),
+        ("DELETE", "?permanent=true", None),
     ):
         arguments = {} if body is None else {"json": body}
         assert (await ann.ask(method, task["id"] + path, **arguments)).status_code < 300
         etags.append((await ann.ask("GET")).headers["etag"])
 
-    assert len(set(etags)) == 6
+    assert len(set(etags)) == len(etags) == 10
 
 
 async def test_an_etag_of_another_persons_list_never_gives_304(people: People) -> None:

@@ -12,19 +12,21 @@ from tests.support.people import People
 
 pytestmark = pytest.mark.server
 
-ROUTES = [
-    ("GET", ""),
-    ("POST", ""),
-    ("GET", "{id}"),
-    ("PUT", "{id}"),
-    ("DELETE", "{id}"),
-    ("PATCH", "{id}/complete"),
-]
-OF_ONE_TASK = ROUTES[2:]
-BODIES: dict[str, dict[str, Any]] = {
-    "POST": {"json": {"title": "x"}},
-    "PUT": {"json": {"title": "x"}},
+OF_ONE_TASK: dict[tuple[str, str], Any] = {  # routes, and the body of each
+    ("GET", "{id}"): None,
+    ("PUT", "{id}"): {"title": "x"},
+    ("PATCH", "{id}"): {"title": "x"},
+    ("DELETE", "{id}"): None,
+    ("PATCH", "{id}/complete"): None,
+    ("POST", "{id}/move"): {"before": str(a_task_id())},
+    ("POST", "{id}/restore"): None,
 }
+OF_A_LIST = [
+    *(("GET", path) for path in ("", "summary", "changes", "events")),
+    ("POST", ""),
+    ("POST", "batch"),
+]
+ROUTES = [*OF_A_LIST, *OF_ONE_TASK]
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -59,8 +61,10 @@ async def test_a_task_of_another_person_and_an_absent_one_get_the_same_404(
     ann, bob = people.one("ann"), people.one("bob")
     task = await ann.create()
 
-    anothers = await bob.ask(method, path.format(id=task["id"]), **BODIES.get(method, {}))
-    absent = await bob.ask(method, path.format(id=a_task_id()), **BODIES.get(method, {}))
+    body = OF_ONE_TASK[method, path]
+    arguments = {} if body is None else {"json": body}
+    anothers = await bob.ask(method, path.format(id=task["id"]), **arguments)
+    absent = await bob.ask(method, path.format(id=a_task_id()), **arguments)
 
     assert anothers.status_code == absent.status_code == 404
     answers = [
