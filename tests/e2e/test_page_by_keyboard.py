@@ -209,8 +209,12 @@ async def test_a_notice_stays_while_the_pointer_or_the_focus_is_in_it(site: Site
     await close.hover()
     await page.clock.fast_forward(30_000)
     await expect(close).to_be_visible()
-
+    await close.focus()
     await page.get_by_label("Search").hover()
+    await page.clock.fast_forward(30_000)
+    await expect(close).to_be_focused()
+
+    await page.get_by_label("New task").focus()
     await page.clock.fast_forward(11_000)
 
     await expect(close).to_have_count(0)

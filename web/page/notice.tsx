@@ -13,18 +13,21 @@ export interface Notice {
 const SHOWN_FOR = 10_000; // milliseconds
 
 export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null; readonly onClose: () => void }) {
-  const [isUsed, setUsed] = useState(false); // the pointer or the focus is in it
+  const [hasPointer, setPointer] = useState(false);
+  const [hasFocus, setFocus] = useState(false);
   const bar = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
-    if (!notice || isUsed) return;
+    if (!notice || hasPointer || hasFocus) return;
     const timer = setTimeout(onClose, SHOWN_FOR);
     return () => clearTimeout(timer);
-  }, [notice, isUsed, onClose]);
+  }, [notice, hasPointer, hasFocus, onClose]);
 
   useEffect(() => {
     if (notice && bar.current) uncoverFocus(bar.current);
-    if (!notice) setUsed(false); // a removed element sends no `pointerleave` and no `blur`
+    if (notice) return;
+    setPointer(false); // a removed element sends no `pointerleave` and no `blur`
+    setFocus(false);
   }, [notice]);
 
   return (
@@ -34,10 +37,10 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
       role="status"
       aria-live="polite"
       data-shown={notice !== null}
-      onPointerEnter={() => setUsed(true)}
-      onPointerLeave={() => setUsed(false)}
-      onFocus={() => setUsed(true)}
-      onBlur={() => setUsed(false)}
+      onPointerEnter={() => setPointer(true)}
+      onPointerLeave={() => setPointer(false)}
+      onFocus={() => setFocus(true)}
+      onBlur={() => setFocus(false)}
     >
       {notice && (
         <>
