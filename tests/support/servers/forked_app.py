@@ -29,7 +29,7 @@ READ_AT_START: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_",
 READ_AT_IMPORT: Final = ("app.main", "prometheus_client", "opentelemetry.sdk")
 """Modules that read the environment when they are imported, so only a fork may import them."""
 MODULES: Final = (
-    *(f"app.cli.{verb}" for verb in ("serve", "migrate", "purge", "openapi", "token")),
+    *(f"app.cli.{verb}" for verb in ("serve", "migrate", "purge", "resync", "openapi", "token")),
     "app.composition",
     "uvloop",
 )
