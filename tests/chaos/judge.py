@@ -9,12 +9,12 @@ from typing import Final
 from tests.chaos.answers import BROKEN, REFUSED, UNKNOWN, WRITES, Answer, share_2xx
 from tests.chaos.ledger import Findings
 
-FEW: Final = 20  # requests: fewer before or after a fault show nothing
+REQUESTS_MIN: Final = 20  # fewer requests before or after a fault show nothing
 OK_STATUSES: Final = frozenset({"200", "201", "204"})
 STATUSES_IN_OUTAGE: Final = OK_STATUSES | {"503", UNKNOWN}  # statuses that the contract allows in an outage
 STATUSES_IF_KILLED: Final = STATUSES_IN_OUTAGE | {BROKEN, REFUSED}  # if a process of the service is killed
 CREATED_MAX: Final = 0.05  # share of creations that may still fit into a page of a full disk
-BUSY: Final = 1.0  # seconds without any 2xx that a busy machine may cause
+BUSY_SECONDS: Final = 1.0  # without any 2xx, which a busy machine alone may cause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def longest_outage(answers: Sequence[Answer], start: float, end: float) -> float
 
 
 def _too_few_2xx(when: str, answers: list[Answer], wanted: float) -> list[str]:
-    if len(answers) < FEW:
+    if len(answers) < REQUESTS_MIN:
         return [f"only {len(answers)} requests {when}: this shows nothing"]
     share = share_2xx(answers) or 0.0
     return [f"{share:.1%} were 2xx {when}, not {wanted:.1%}"] if share < wanted else []
@@ -120,7 +120,7 @@ def _too_few_2xx(when: str, answers: list[Answer], wanted: float) -> list[str]:
 def _created_anyway(record: Record, since: float) -> list[str]:
     answers = [each for each in record.answers if since <= each.sent_at < each.answered_at <= record.healed]
     creating = [each for each in answers if each.kind == "create"]
-    if len(creating) < FEW:
+    if len(creating) < REQUESTS_MIN:
         return [f"only {len(creating)} tasks to be created during: this shows nothing"]
     created = sum(each.is_2xx for each in creating)
     if created <= len(creating) * CREATED_MAX:

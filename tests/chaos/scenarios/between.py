@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.chaos.answers import UNKNOWN
 from tests.chaos.harness import Harness
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.support.servers.pgbouncer import PgBouncer
@@ -31,7 +31,9 @@ def pooler_killed(harness: Harness) -> None:
         pooler.start()
 
 
-@scenario("pooler in transaction mode, 4 processes", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
+@scenario(
+    "pooler in transaction mode, 4 processes", Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0)
+)
 def pooler_shared(harness: Harness) -> None:
     pooler = PgBouncer(harness.database_url, harness.folder / "pooler", server_connections=3)
     settings = {"WEB_CONCURRENCY": "4"}

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from tests.chaos.harness import Harness, port_of, token
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.scenario import scenario
 from tests.support.processes import descriptors
 
@@ -14,7 +14,9 @@ GONE: Final = 200  # clients
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close by RST, not by FIN
 
 
-@scenario("clients gone in the middle of their body", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
+@scenario(
+    "clients gone in the middle of their body", Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0)
+)
 def client_gone(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
         time.sleep(0.5)

@@ -11,14 +11,14 @@ import httpx
 from app.infra.auth.jwt_claims import LEEWAY
 from tests.chaos.harness import PEOPLE, Harness, new_people
 from tests.chaos.issuer import sign
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.scenario import scenario
 from tests.chaos.small_disk import NotHere
 from tests.support.servers.jwks import jwks_server
 from tests.support.signing import SigningKey
 
 AGE: Final = 600  # seconds: more than any of these clocks is wrong, so no token seems to be from the future
-ALLOWED: Final = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
+ALLOWED: Final = Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0)
 
 
 def clock_off(harness: Harness, seconds: int) -> None:

@@ -7,7 +7,7 @@ from tests.abuse.readers import LARGE_LIST, asking, count_statuses, make_hoarder
 from tests.abuse.sockets import connected
 from tests.chaos.answers import Answer, share_2xx
 from tests.chaos.harness import Harness
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.report import percent
 from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.keys import p99
@@ -19,7 +19,7 @@ UNFINISHED: Final = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Filling: " + 
 
 @scenario(
     "idle connections: 1,500 that send nothing, 1,500 that never end a head",
-    Allowed(outage=BUSY, slowest=2.0, share_during=1.0),
+    Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0),
 )
 def idle_connections(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service):
@@ -42,7 +42,7 @@ def idle_connections(harness: Harness) -> None:
 
 @scenario(
     "slow readers: 60 of one person's large page, 60 of the documentation",
-    Allowed(outage=BUSY, slowest=2.0, share_during=1.0),
+    Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0),
 )
 def slow_readers(harness: Harness) -> None:
     with harness.serving() as service:

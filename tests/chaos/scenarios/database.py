@@ -6,7 +6,7 @@ import time
 import psutil
 
 from tests.chaos.harness import Harness
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.locks import locked
 from tests.chaos.scenario import scenario
 
@@ -18,7 +18,7 @@ IDLE = TERMINATE + " AND state = 'idle'"
 WAITING = TERMINATE + " AND wait_event_type = 'Lock'"
 
 
-@scenario("idle connections terminated", Allowed(outage=BUSY, slowest=2.0, share_during=1.0))
+@scenario("idle connections terminated", Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0))
 def idle_terminated(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service) as load, harness.fault():
         ended = 0
@@ -33,7 +33,7 @@ def idle_terminated(harness: Harness) -> None:
 
 @scenario(
     "terminated in the middle of a query",
-    Allowed(outage=BUSY, slowest=2.0, share_during=0.5, share_of_reads=1.0),
+    Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=0.5, share_of_reads=1.0),
 )
 def terminated_mid_query(harness: Harness) -> None:
     with harness.serving() as service, harness.under_load(service), harness.fault():

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.chaos.harness import Harness, token
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.scenario import scenario
 
 TASKS = 50  # in each batch
@@ -18,7 +18,7 @@ BYTES_MAX = 32 * 1024 * 1024  # bytes
 
 @scenario(
     "one person stores all the responses that Idempotency-Keys allow",
-    Allowed(outage=BUSY, slowest=3.0, share_during=1.0),
+    Allowed(outage=BUSY_SECONDS, slowest=3.0, share_during=1.0),
 )
 def hoarder(harness: Harness) -> None:
     letters, chance = [chr(code) for code in range(0x4E00, 0x9F00)], random.Random(1)

@@ -15,14 +15,14 @@ from tests.chaos.answers import Answer
 from tests.chaos.flood import has_unknown_keys
 from tests.chaos.harness import PEOPLE, Harness, new_people, port_of
 from tests.chaos.issuer import sign, sign_all
-from tests.chaos.judge import BUSY, FEW, Allowed
+from tests.chaos.judge import BUSY_SECONDS, REQUESTS_MIN, Allowed
 from tests.chaos.scenario import scenario
 from tests.support.servers.better_auth import better_auth
 from tests.support.servers.jwks import JwksServer, jwks_server
 from tests.support.servers.service import Service
 from tests.support.signing import SigningKey
 
-UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0)
+UNNOTICED = Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0)
 RATE = 1000  # forged tokens a second
 
 
@@ -131,7 +131,7 @@ def p99(answers: list[Answer]) -> float:
     seconds: dict[int, list[float]] = {}
     for each in answers:
         seconds.setdefault(int(each.sent_at), []).append(each.took)
-    tails = [statistics.quantiles(took, n=100)[-1] for took in seconds.values() if len(took) > FEW]
+    tails = [statistics.quantiles(took, n=100)[-1] for took in seconds.values() if len(took) > REQUESTS_MIN]
     return statistics.median(tails)
 
 

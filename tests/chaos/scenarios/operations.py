@@ -13,7 +13,7 @@ import redis
 
 from dev.postgres import free_port
 from tests.chaos.harness import Harness, is_up
-from tests.chaos.judge import BUSY, OK_STATUSES, STATUSES_IF_KILLED, Allowed
+from tests.chaos.judge import BUSY_SECONDS, OK_STATUSES, STATUSES_IF_KILLED, Allowed
 from tests.chaos.scenario import scenario
 from tests.conftest import environment_for
 from tests.support.metrics import scraped, total
@@ -28,7 +28,7 @@ APART = 6.0
 """Seconds between two kills. If the only worker dies again within 5.5 s, granian ends the service."""
 REQUESTS = 200  # sent after the log reader is gone
 COUNT = "taskward_http_request_duration_seconds_count"
-UNNOTICED = Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES)
+UNNOTICED = Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0, answers=OK_STATUSES)
 
 
 @scenario("SIGTERM at start", UNNOTICED)

@@ -11,7 +11,7 @@ import psutil
 from dev.postgres import free_port
 from tests.chaos.answers import REFUSED
 from tests.chaos.harness import Harness, is_up, port_of
-from tests.chaos.judge import BUSY, OK_STATUSES, STATUSES_IF_KILLED, STATUSES_IN_OUTAGE, Allowed
+from tests.chaos.judge import BUSY_SECONDS, OK_STATUSES, STATUSES_IF_KILLED, STATUSES_IN_OUTAGE, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.support.processes import workers
@@ -80,7 +80,7 @@ def main_killed(harness: Harness) -> None:
 
 @scenario(
     "two processes behind a TCP proxy, replaced in turn",
-    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES),
+    Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0, answers=OK_STATUSES),
 )
 def rolling(harness: Harness) -> None:
     with ExitStack() as stack:

@@ -8,14 +8,14 @@ import httpx
 
 from dev.postgres import LOGIN
 from tests.chaos.harness import Harness
-from tests.chaos.judge import BUSY, Allowed
+from tests.chaos.judge import BUSY_SECONDS, Allowed
 from tests.chaos.locks import locked
 from tests.chaos.scenario import scenario
 from tests.chaos.small_disk import command_with_small_disk, filled
 
 HELD = 6.0  # seconds
 SETTLED = 1.5  # seconds until the free space within PostgreSQL's pages is used up too
-READS_WORK = Allowed(outage=BUSY, slowest=2.0, share_of_reads=1.0, nothing_new_from=SETTLED, back=0.5)
+READS_WORK = Allowed(outage=BUSY_SECONDS, slowest=2.0, share_of_reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 
 @scenario("a lock holds every connection", Allowed(outage=HELD + 1.0, slowest=5.5, back=1.0))

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from tests.chaos.harness import Harness, new_people, port_of
-from tests.chaos.judge import BUSY, OK_STATUSES, STATUSES_IF_KILLED, Allowed
+from tests.chaos.judge import BUSY_SECONDS, OK_STATUSES, STATUSES_IF_KILLED, Allowed
 from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.scenario import scenario
 from tests.chaos.scenarios.processes import START
@@ -26,13 +26,13 @@ from tests.support.servers.service import Service
 from tests.support.waiting import wait_until
 
 FOLLOWERS: Final = 8  # people who follow their tasks and write only during a fault
-NOTICED: Final = 6.0 + BUSY  # seconds: the subscription is checked after 3 s, and its reply may take 3 s
-HEARD: Final = 3.0 + BUSY  # seconds after the store or the worker is back
+NOTICED: Final = 6.0 + BUSY_SECONDS  # seconds: 3 s of silence until a check, and 3 s for its reply
+HEARD: Final = 3.0 + BUSY_SECONDS  # seconds after the store or the worker is back
 
 
 @scenario(
     "`LIVE_STORE` killed, paused, half open",
-    Allowed(outage=BUSY, slowest=2.0, share_during=1.0, answers=OK_STATUSES),
+    Allowed(outage=BUSY_SECONDS, slowest=2.0, share_during=1.0, answers=OK_STATUSES),
 )
 def live_store(harness: Harness) -> None:
     (place := harness.folder / "store").mkdir()
