@@ -623,7 +623,7 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description The order; `-` means descending. Tasks without a due date come last in both directions. Tasks with the same sort key are ordered by id, in the same direction */
+                /** @description The order; `-` means descending. `due` and `-due` put tasks without a due date last. Tasks with the same sort key are ordered by id, in the same direction */
                 sort?: components["schemas"]["Sort"];
                 /** @description Only completed tasks, or only open ones */
                 completed?: boolean;

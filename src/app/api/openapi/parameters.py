@@ -61,7 +61,7 @@ IDEMPOTENCY_KEY: Final = _header(
 LIST_QUERY: Final = (
     _query(
         "sort",
-        "The order; `-` means descending. Tasks without a due date come last in both directions. "
+        "The order; `-` means descending. `due` and `-due` put tasks without a due date last. "
         "Tasks with the same sort key are ordered by id, in the same direction",
         component="Sort",
     ),
