@@ -1,6 +1,6 @@
 """Statements that read a page of a list: one per shape of list, made at first use.
 
-People choose among thousands of combinations of filters, and SQLAlchemy compiles one statement in milliseconds.
+People choose among thousands of combinations of filters, and SQLAlchemy compiles a statement in milliseconds.
 So only templates (for each order and direction, for example) and single filters are compiled. A statement is
 put together from their texts in less than 0.1 ms.
 
