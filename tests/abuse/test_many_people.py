@@ -10,7 +10,7 @@ import pytest
 from app.composition import compose
 from app.infra import task_lists
 from app.infra.postgres.database import POOL_SIZE
-from app.infra.postgres.pool import QUEUE
+from app.infra.postgres.pool import WAITING_PER_CONNECTION
 from app.infra.statements.summary import SUMMARY
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until_async
 pytestmark = pytest.mark.server
 
 AT_ONCE = 4  # PERSON_CONCURRENCY
-MANY = QUEUE // AT_ONCE + 1  # people whose requests together are more than the wait queue holds
+MANY = WAITING_PER_CONNECTION // AT_ONCE + 1  # people, whose requests are more than the wait queue holds
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
         await holder.execute("SELECT FROM task_owners WHERE user_id = $1 FOR UPDATE", busy.user_id)
         holding = asyncio.create_task(busy.create())  # with the only connection
         asking = [asyncio.create_task(one.ask("GET")) for one in crowd for _ in range(AT_ONCE)]
-        refused = MANY * AT_ONCE - QUEUE
+        refused = MANY * AT_ONCE - WAITING_PER_CONNECTION
         await wait_until_async(lambda: sum(each.done() for each in asking) >= refused)
         first = asyncio.create_task(honest.ask("GET"))
         await wait_until_async(lambda: sum(each.done() for each in asking) > refused or first.done())
@@ -59,7 +59,7 @@ async def test_given_a_queue_full_of_many_people_then_anothers_first_request_is_
     answers_by_person = [answers[begin : begin + AT_ONCE] for begin in range(0, len(answers), AT_ONCE)]
 
     assert ((await first).status_code, ready) == (200, 200)
-    assert sorted(answers) == [200] * (QUEUE - 1) + [503] * (refused + 1)
+    assert sorted(answers) == [200] * (WAITING_PER_CONNECTION - 1) + [503] * (refused + 1)
     assert all(each.count(200) >= AT_ONCE - 1 for each in answers_by_person), answers_by_person
 
 

@@ -17,7 +17,7 @@ from app.composition import compose
 from app.domain.commands import Operation
 from app.event_loop import SMALL_REQUESTS
 from app.infra import task_batch
-from app.infra.postgres.owner_session import QUEUE
+from app.infra.postgres.owner_session import WAITING_PER_RUNNING
 from app.infra.postgres.slow_share import SlowShare
 from app.settings import Settings
 from tests.conftest import environment_for
@@ -41,7 +41,7 @@ async def test_given_blocked_statements_of_one_person_then_others_and_readiness_
         async with locked_owner(database_url, ann.user_id):
             asking = [
                 asyncio.create_task(ann.ask("POST", json={"title": "x"}))
-                for _ in range(RUNNING * (1 + QUEUE) + REFUSED)
+                for _ in range(RUNNING * (1 + WAITING_PER_RUNNING) + REFUSED)
             ]
             done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
             first = next(iter(done)).result()

@@ -60,7 +60,7 @@ async def test_the_files_of_a_request_in_the_architecture_page_are_those_of_a_re
     kind: str, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No statement counts as slow: on a busy machine a slow one would pass another file.
-    monkeypatch.setattr(database, "LEAST", math.inf)
+    monkeypatch.setattr(database, "USED_TIME_MIN", math.inf)
     send, most = KINDS[kind]
     ann = people.one()
     client, headers = ann.client, ann.headers  # the token is signed here, outside the trace

@@ -196,7 +196,7 @@ async def until_a_request_waits(database: Database) -> None:
 @pytest.fixture
 def queue_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one request wait for a connection, and no more."""
-    monkeypatch.setattr("app.infra.postgres.pool.QUEUE", 1)
+    monkeypatch.setattr("app.infra.postgres.pool.WAITING_PER_CONNECTION", 1)
 
 
 @pytest.mark.usefixtures("queue_of_one")

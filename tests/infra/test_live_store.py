@@ -101,7 +101,7 @@ async def test_changes_within_20_ms_are_one_message_with_the_hash_of_each_user_i
             machines[0].hub.announce(owner)
         message = await asyncio.to_thread(lambda: listener.get_message(timeout=5))
 
-    data, size = message["data"][live_store.SENDER :], live_store.DIGEST
+    data, size = message["data"][live_store.SENDER_BYTES :], live_store.DIGEST_BYTES
     assert {data[at : at + size] for at in range(0, len(data), size)} == {
         digest_of(owner) for owner in owners
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.errors import TooManyAtOnce
 from app.domain.identity import UserId
 from app.infra.postgres import owner_session
-from app.infra.postgres.owner_session import QUEUE, PersonConcurrency
+from app.infra.postgres.owner_session import WAITING_PER_RUNNING, PersonConcurrency
 
 ANN, BOB = UserId("ann"), UserId("bob")
 FAR = 1e9  # seconds: a deadline that no test reaches
@@ -27,13 +27,14 @@ def test_one_person_runs_statements_up_to_the_limit_and_delays_nobody_else() -> 
 async def test_the_queue_is_first_in_first_out_and_refuses_beyond_its_length() -> None:
     limit = PersonConcurrency(1)
     assert limit.start(ANN) is None
-    turns = [limit.start(ANN) for _ in range(QUEUE)]
+    turns = [limit.start(ANN) for _ in range(WAITING_PER_RUNNING)]
 
     with pytest.raises(TooManyAtOnce):
         limit.start(ANN)
     limit.finish(ANN)
 
-    assert [turn is not None and turn.done() for turn in turns] == [True] + [False] * (QUEUE - 1)
+    may_run = [turn is not None and turn.done() for turn in turns]
+    assert may_run == [True] + [False] * (WAITING_PER_RUNNING - 1)
 
 
 async def test_a_waiter_past_its_time_is_refused_and_leaves_the_queue(
@@ -111,7 +112,7 @@ def test_any_order_of_starts_and_cancellations_stays_within_the_limit_and_leaves
 async def test_cancelled_waiters_free_their_places_in_the_queue() -> None:
     concurrency = PersonConcurrency(1)
     assert concurrency.start(ANN) is None
-    turns = [concurrency.start(ANN) for _ in range(QUEUE)]
+    turns = [concurrency.start(ANN) for _ in range(WAITING_PER_RUNNING)]
     waits = [asyncio.ensure_future(concurrency.wait(ANN, turn, FAR)) for turn in turns if turn is not None]
     await asyncio.sleep(0)
 

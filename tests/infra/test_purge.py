@@ -12,7 +12,7 @@ from app.domain.errors import ResponseGone, TaskNotFound
 from app.domain.idempotency import AlreadyDone
 from app.domain.identity import UserId
 from app.domain.task import Task
-from app.infra.live_store import CHANNEL, SENDER
+from app.infra.live_store import CHANNEL, SENDER_BYTES
 from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import OwnerSession
 from app.infra.purge import delete_old_responses, purge_trash
@@ -161,7 +161,7 @@ async def test_app_purge_and_app_resync_publish_a_message_for_every_event_stream
 
     assert done.returncode == 0, done.stderr
     assert message is not None
-    assert len(message["data"]) == SENDER  # no owner: every stream reads
+    assert len(message["data"]) == SENDER_BYTES  # no owner: every stream reads
     assert without_store.returncode == 0
     assert "warning: event streams were not notified" in without_store.stderr
 

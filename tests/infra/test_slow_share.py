@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import TooManySearches
 from app.domain.identity import UserId
-from app.infra.postgres.slow_share import QUEUE, SlowShare
+from app.infra.postgres.slow_share import WAITING_PER_RUNNING, SlowShare
 from app.infra.postgres.used_time import UsedTime
 from tests.support.factories import someone
 
@@ -124,7 +124,7 @@ async def test_a_statement_waits_longer_than_a_request_waits_for_a_connection(
 async def test_given_a_full_queue_then_a_newcomer_without_a_shorter_delay_is_refused() -> None:
     share = SlowShare(1, UsedTime())
     running = Statement(share, ANN)
-    waiting = [Statement(share, someone()) for _ in range(QUEUE)]
+    waiting = [Statement(share, someone()) for _ in range(WAITING_PER_RUNNING)]
     await settle()
 
     with pytest.raises(TooManySearches):

@@ -20,7 +20,7 @@ from app.domain.task import Task, TaskChanges
 from app.infra.backfill import backfill_derived_columns
 from app.infra.postgres.database import Database
 from app.infra.purge import purge_trash
-from app.infra.statements.tombstones import DAYS, DROPPED_AT_ONCE, TOMBSTONES_MAX
+from app.infra.statements.tombstones import DAYS_MAX, DROPPED_AT_ONCE, TOMBSTONES_MAX
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
 from dev.postgres import PostgresServer
@@ -30,7 +30,7 @@ from tests.support.keyed import keyed
 
 pytestmark = pytest.mark.server
 
-OLD = DAYS + 1  # days: the age of a tombstone that may be dropped
+OLD = DAYS_MAX + 1  # days: the age of a tombstone that may be dropped
 # For an owner ($1): as many tombstones as $2, of the age $3.
 TOMBSTONES = """
 INSERT INTO ended_tasks (user_id, revision, id, ended_at)

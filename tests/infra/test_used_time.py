@@ -112,7 +112,7 @@ async def test_the_time_of_a_statement_counts_and_the_wait_for_its_connection_do
 
 @pytest.mark.server
 async def test_quick_statements_do_not_count(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.infra.postgres.database.LEAST", 60)
+    monkeypatch.setattr("app.infra.postgres.database.USED_TIME_MIN", 60)
 
     await database.fetch(SLOW, {}, person=ANN)
 

@@ -3,7 +3,7 @@
 from typing import NewType, Protocol
 
 UserId = NewType("UserId", str)
-"""A verified subject: opaque, 1 to 255 characters, no control characters.
+"""A verified subject: opaque, 1 to 255 characters, no control character or lone surrogate.
 
 Only a `TokenVerifier` (and tests) may create a `UserId`.
 """

@@ -26,8 +26,8 @@ COLLECT: Final = 0.02  # seconds in which announcements become one message
 PATIENCE: Final = 0.5  # seconds for the store to take a message
 PING: Final = 3.0  # seconds of silence until a PING, and for its reply
 RETRY: Final = 1.0  # seconds between attempts to connect
-SENDER: Final = 8  # bytes of the random id by which a process ignores its own messages
-DIGEST: Final = 16  # bytes of the hash of an owner
+SENDER_BYTES: Final = 8  # of the random id by which a process ignores its own messages
+DIGEST_BYTES: Final = 16  # of the hash of an owner
 STORE_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
@@ -37,7 +37,7 @@ class LiveStore:
     def __init__(self, url: str, hub: Hub, *, ca_file: str | None = None) -> None:
         self._url = url
         self._hub = hub
-        self._sender = token_bytes(SENDER)
+        self._sender = token_bytes(SENDER_BYTES)
         self._connections = _connections(url, ca_file)
         self._collected: set[bytes] = set()
         self._has_collected = asyncio.Event()
@@ -111,9 +111,10 @@ class LiveStore:
     def _handle(self, reply: object) -> None:
         match reply:
             case [b"message", _, bytes(data)] if not data.startswith(self._sender):
-                digests = data[SENDER:]
+                digests = data[SENDER_BYTES:]
                 if digests:
-                    self._hub.hear([digests[at : at + DIGEST] for at in range(0, len(digests), DIGEST)])
+                    starts = range(0, len(digests), DIGEST_BYTES)
+                    self._hub.hear([digests[start : start + DIGEST_BYTES] for start in starts])
                 else:
                     self._hub.hear_of_everyone()
 
@@ -169,7 +170,7 @@ async def announce_everyone(url: str, ca_file: str | None, patience: float) -> s
     connection = _new_connection(_connections(url, ca_file))
     try:
         async with asyncio.timeout(patience):
-            await connection.send_command("PUBLISH", CHANNEL, token_bytes(SENDER))
+            await connection.send_command("PUBLISH", CHANNEL, token_bytes(SENDER_BYTES))
             await connection.read_response()
     except STORE_ERRORS as error:
         return explain_redis_error(url, error, setting="LIVE_STORE")

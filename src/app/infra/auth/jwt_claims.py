@@ -68,7 +68,7 @@ def read_claims(payload: dict[str, Any], *, issuer: str, audience: str) -> Claim
 
 
 def is_subject(text: str) -> bool:
-    """Return whether a text can be a user id: 1 to 255 characters, none of them a control character."""
+    """Return whether a text can be a user id: 1 to 255 characters, no control character or lone surrogate."""
     return 1 <= len(text) <= SUBJECT_MAX and not _UNFIT_FOR_SUBJECT.search(text)
 
 

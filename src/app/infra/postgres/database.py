@@ -1,7 +1,7 @@
 """Runs statements and transactions on PostgreSQL, each within a deadline.
 
 When a connection breaks, these are retried: connecting, BEGIN, and a statement that only reads. A write is
-never retried once it was sent. If its outcome is unknown, it raises `OutcomeUnknown`.
+retried only if it certainly was not executed. If its outcome is unknown, it raises `OutcomeUnknown`.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from app.infra.postgres.connect import (
 from app.infra.postgres.pool import Checkout, PoolStats
 from app.infra.postgres.session import Row, Transaction
 from app.infra.postgres.slow_share import SlowShare
-from app.infra.postgres.used_time import LEAST, UsedTime
+from app.infra.postgres.used_time import USED_TIME_MIN, UsedTime
 from app.infra.postgres.wait_queue import PoolExhausted
 from app.infra.statements.owner_scope import Statement
 from app.settings.database_address import DatabaseAddress
@@ -78,7 +78,7 @@ T = TypeVar("T")
 
 POOL_SIZE: Final = 10  # connections a process
 TIMEOUT: Final = 5.0  # seconds for one request: waiting, connecting, statements, COMMIT
-SERVERS_SHARE: Final = 0.9  # of TIMEOUT; then the server ends a statement and reports it
+SERVERS_SHARE: Final = 0.9  # of TIMEOUT: the server's statement_timeout, so that its report comes in time
 PING: Final = Statement("SELECT 1", ())
 
 
@@ -247,7 +247,7 @@ class Database:
 
     def _note_used_time(self, person: UserId | None, began: float) -> None:
         seconds = asyncio.get_running_loop().time() - began
-        if seconds >= LEAST and person is not None:
+        if seconds >= USED_TIME_MIN and person is not None:
             self._used_time.add(person, seconds)
 
     async def _acquire(self, acquiring: Awaitable[T]) -> T:

@@ -15,7 +15,7 @@ from app.infra.postgres.database import Database
 from app.infra.postgres.session import Row, Session, Transaction
 from app.infra.statements.owner_scope import Statement
 
-QUEUE: Final = 25  # waiting statements allowed per running one
+WAITING_PER_RUNNING: Final = 25  # statements of a person
 PATIENCE: Final = 2.0  # seconds that a statement waits in its person's queue
 
 
@@ -45,7 +45,7 @@ class PersonConcurrency:
             self._running[person] = running + 1
             return None
         queue = self._queues.setdefault(person, deque())
-        if len(queue) >= QUEUE * self._at_most:
+        if len(queue) >= WAITING_PER_RUNNING * self._at_most:
             raise TooManyAtOnce
         queue.append(turn := asyncio.get_running_loop().create_future())
         return turn

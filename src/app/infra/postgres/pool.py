@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 IDLE_LIFETIME: Final = 600.0  # seconds; after that, the next request opens a new connection
 CLOSE_TIMEOUT: Final = 2.0  # seconds to close a connection gracefully
-QUEUE: Final = 20  # waiting requests allowed per connection
+WAITING_PER_CONNECTION: Final = 20  # requests
 
 
 class PoolStats(NamedTuple):
@@ -49,7 +49,7 @@ class Pool:
         self._retired: set[Connection] = set()  # in use, to be closed at release
         self._retirements = 0
         self._opening = 0
-        self._wait_queue = WaitQueue(QUEUE * size, lambda: self._opening > 0)
+        self._wait_queue = WaitQueue(WAITING_PER_CONNECTION * size, lambda: self._opening > 0)
         self._sweep: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False

@@ -17,7 +17,7 @@ from app.domain.identity import UserId
 from app.infra.postgres.used_time import PER_STATEMENT, UsedTime
 from app.infra.postgres.wait_queue import PoolExhausted, WaitQueue
 
-QUEUE: Final = 20  # waiting statements allowed per statement that may run
+WAITING_PER_RUNNING: Final = 20  # statements
 
 
 class SlowShare:
@@ -28,7 +28,7 @@ class SlowShare:
         self._used_time = used_time
         # `may_wait_longer` is always true: slow statements end after their budget, so it is worth waiting
         # until the deadline.
-        self._queue = WaitQueue(QUEUE * size, lambda: True)
+        self._queue = WaitQueue(WAITING_PER_RUNNING * size, lambda: True)
 
     def __len__(self) -> int:
         """Return the number of waiting statements."""

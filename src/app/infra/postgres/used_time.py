@@ -7,7 +7,7 @@ from typing import Final
 from app.domain.identity import UserId
 
 HALF_LIFE: Final = 30.0  # seconds after which half of the used time is forgotten
-LEAST: Final = 0.02  # seconds; `Database` does not add shorter statements
+USED_TIME_MIN: Final = 0.02  # seconds; `Database` does not add shorter statements
 PEOPLE_MAX: Final = 10_000  # people whose used time is remembered
 PER_STATEMENT: Final = 0.3  # seconds by which each running statement of a person delays the next one
 PER_SECOND: Final = 0.1  # seconds by which each second of used time delays it

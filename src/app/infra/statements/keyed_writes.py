@@ -55,7 +55,7 @@ from app.infra.statements.tasks import (
 WAIT_MAX: Final = "1s"
 """How long a request waits for another one under its key."""
 
-STORED: Final = ("fingerprint", "status", "headers", "body")
+STORED: Final = ("fingerprint", "status", "headers", "body")  # the columns that are read
 
 
 def read_stored() -> sa.CTE:

@@ -17,8 +17,8 @@ from app.domain.task import Priority, Task
 from app.infra.statements.owner_scope import DIALECT, constant, number
 from app.infra.tables import TaskRow
 
-MOMENT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'  # RFC 3339, in UTC, always to the microsecond
-DAY: Final = "YYYY-MM-DD"
+MOMENT_FORMAT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'  # RFC 3339, in UTC, always to the microsecond
+DAY_FORMAT: Final = "YYYY-MM-DD"
 MEMBERS: Final = ("id", "user_id", *(name for name in Task.__slots__ if name != "id"))
 
 
@@ -52,7 +52,7 @@ def _task(tasks: sa.FromClause) -> sa.ColumnElement[str]:
 def _member(tasks: sa.FromClause, name: str) -> sa.ColumnElement[str]:
     match name:
         case "due":
-            day, moment = (_utc(tasks.c.due_at, form) for form in (DAY, MOMENT))
+            day, moment = (_utc(tasks.c.due_at, form) for form in (DAY_FORMAT, MOMENT_FORMAT))
             return _or_null(_quoted(case((tasks.c.due_whole_day, day), else_=moment)))
         case "priority":
             return case(
@@ -82,7 +82,7 @@ def _json(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         case sa.Boolean() | sa.Integer():
             return cast(value, sa.Text)
         case DateTimeUTC():
-            return _quoted(_utc(value, MOMENT))
+            return _quoted(_utc(value, MOMENT_FORMAT))
         case sa.Text() | sa.ARRAY():
             return cast(func.to_json(value), sa.Text)
     raise TypeError(f"{value} is of a type that has no JSON here yet")

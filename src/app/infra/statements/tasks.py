@@ -33,8 +33,8 @@ ALIVE: Final = TASKS.c.trashed_at.is_(None)
 TRASHED: Final = TASKS.c.trashed_at.is_not(None)
 ALWAYS: Final = sa.true()
 THIS_TASK: Final = (*owner_scope(TASKS), TASKS.c.id == TASK_ID)  # conditions
-SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)
-STATE: Final = (*SHOWN, TRASHED.label("trashed"))
+SHOWN: Final = (task_json(TASKS).label("json"), TASKS.c.version)  # columns of a result
+STATE: Final = (*SHOWN, TRASHED.label("trashed"))  # columns of a result
 VERSIONS_SKIPPED: Final = 2**20  # for each resync: more than one task gets between a backup and its restore
 RESYNCS_MAX: Final = 1_000  # versions stay below 2**31
 

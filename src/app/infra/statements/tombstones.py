@@ -17,10 +17,10 @@ from app.infra.tables import EndedTaskRow
 
 ENDED: Final = view_of(EndedTaskRow)
 TOMBSTONES_MAX: Final = 10_000  # of one owner
-DAYS: Final = 90
+DAYS_MAX: Final = 90  # after that a tombstone may be dropped
 DROPPED_AT_ONCE: Final = 100  # at most, besides as many as are added: so old ones run out
 
-_AGE_MAX: Final = literal_column(f"interval '{DAYS} days'", sa.Interval)
+_AGE_MAX: Final = literal_column(f"interval '{DAYS_MAX} days'", sa.Interval)
 
 
 def drop_old(new: sa.ColumnElement[int], *conditions: sa.ColumnElement[bool]) -> sa.CTE:
