@@ -18,7 +18,7 @@ from app.composition import compose
 from app.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from app.domain.identity import UserId
 from app.infra.postgres.connect import connect
-from app.infra.postgres.database import PING, Database, Deadlines
+from app.infra.postgres.database import Database, Deadlines
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings import Settings
@@ -28,6 +28,7 @@ from tests.conftest import environment_for
 from tests.support.expected_json import read
 from tests.support.factories import MANY, TaskFactory, someone
 from tests.support.in_process import client_of
+from tests.support.statements import PING
 
 pytestmark = pytest.mark.server
 

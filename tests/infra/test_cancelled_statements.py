@@ -18,7 +18,7 @@ from app.domain.summary import Day
 from app.infra import task_lists
 from app.infra.migrations.run import upgrade
 from app.infra.postgres.connector import session_settings
-from app.infra.postgres.database import PING, Database
+from app.infra.postgres.database import Database
 from app.infra.postgres.owner_session import DeadlineSession, OwnerSession, PersonConcurrency
 from app.infra.statements.owner_scope import Statement
 from app.infra.statements.summary import SUMMARY
@@ -27,6 +27,7 @@ from dev.postgres import PostgresServer
 from tests.infra.test_tls import tls_server
 from tests.support.factories import someone
 from tests.support.servers.pgbouncer import pgbouncer
+from tests.support.statements import PING
 
 pytestmark = pytest.mark.server
 

@@ -20,7 +20,7 @@ from app.infra.auth.jwt_verifier import TokenCache, issue_token
 from app.infra.gauges import sample_gauges
 from app.infra.migrations.rls_setup import CannotRepair
 from app.infra.migrations.run import upgrade
-from app.infra.postgres.database import PING, Database
+from app.infra.postgres.database import Database
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.live.change_marks import ChangeMarks
@@ -33,6 +33,7 @@ from tests.support.factories import MANY, later, someone, task_made
 from tests.support.in_process import client_of
 from tests.support.people import TRUST
 from tests.support.servers.migrated import migrated_database
+from tests.support.statements import PING
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.server

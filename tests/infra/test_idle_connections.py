@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.infra.postgres.database import PING, Database
+from app.infra.postgres.database import Database
 from app.infra.postgres.pool import IDLE_LIFETIME
 from app.settings.database_address import DatabaseAddress
+from tests.support.statements import PING
 
 pytestmark = pytest.mark.server
 

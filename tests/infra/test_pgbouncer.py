@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from app.domain.errors import DatabaseUnavailable
 from app.infra.postgres.connector import Connector
-from app.infra.postgres.database import PING, Database
+from app.infra.postgres.database import Database
 from app.infra.statements.owner_scope import Statement
 from app.infra.tasks import NeonTaskRepository
 from app.settings.database_address import DatabaseAddress
@@ -32,6 +32,7 @@ from tests.support.servers.pgbouncer import (
     pgbouncer,
 )
 from tests.support.servers.service import app, serving
+from tests.support.statements import PING
 
 pytestmark = pytest.mark.server
 

@@ -61,7 +61,7 @@ class TooManyBodies(RetryLater):
 
 
 class TooManyAtOnce(RetryLater):
-    """A person has reached the limit of running and waiting statements."""
+    """A person has too many running and waiting statements, or the running ones take too long."""
 
 
 @dataclass(eq=False)
@@ -76,7 +76,7 @@ class TooManyStreams(RetryLater):
 
 
 class TooBusy(RetryLater):
-    """The process has reached its limit of large responses, large bodies or event streams."""
+    """The process is stopping, or has reached a limit: of large responses, large bodies or event streams."""
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 """The public keys of the token issuer, cached in memory and fetched in the background.
 
 For an unknown key the set is fetched at once, because Better Auth may sign with a new key before the next
-refresh. Waiting requests share one fetch, and an allowance limits the number of fetches. If the issuer is
+refresh. Waiting requests share one fetch, and an allowance limits these fetches. If the issuer is
 down, the last good keys stay valid for a day.
 """
 
@@ -52,7 +52,7 @@ class Jwks:
 
     @property
     def trouble(self) -> str | None:
-        """Why no token can be verified; None if tokens can."""
+        """Why no token can be verified; None if there are keys."""
         return None if self._keys else self._trouble or "not fetched yet"
 
     @property

@@ -1,6 +1,6 @@
 """Checks without Alembic whether the database has the newest schema.
 
-Importing Alembic takes as long as the rest of the start, and only a database with an older schema needs it.
+Importing Alembic takes as long as the rest of the start, and only another schema than the newest needs it.
 """
 
 from pathlib import Path

@@ -79,7 +79,6 @@ T = TypeVar("T")
 POOL_SIZE: Final = 10  # connections a process
 TIMEOUT: Final = 5.0  # seconds for one request: waiting, connecting, statements, COMMIT
 SERVERS_SHARE: Final = 0.9  # of TIMEOUT: the server's statement_timeout, so that its report comes in time
-PING: Final = Statement("SELECT 1", ())
 
 
 class Database:
