@@ -83,7 +83,7 @@ async def loads_in_slices(data: bytes, pause: Callable[[], Awaitable[None]], *, 
         try:
             items.append(loads(data[begin:end], max_depth=MAX_DEPTH - ITEM_DEPTH))
         except NotStrictJson:
-            _raise_with_place(data[:end] + b"]}", spans)
+            _raise_with_place(data[:end] + b"]}", spans)  # the array and the outer object end here
         spans.append((begin, end))
         await pause()
     try:
@@ -109,7 +109,7 @@ _TO_SIGN: Final = re.compile(
 
 def _items(data: bytes, part_max: int) -> Iterator[Span]:
     """Find the items of the arrays in the outer object, without parsing them."""
-    depth = count = begin = end = item_bytes = 0
+    depth = count = begin = end = item_bytes = 0  # `begin`: of the current item; `end`: of what was matched
     in_array = False
     while match := _TO_SIGN.match(data, end, begin + part_max + 1):
         end = match.end()
@@ -173,7 +173,7 @@ def _refuse_costly(data: bytes, max_depth: int) -> None:
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > _QUOTES * (MAX_ITEMS + 1):
         raise NotStrictJson(_TOO_MANY)
-    outside = b"".join(unescaped.split(b'"')[::2])
+    outside = b"".join(unescaped.split(b'"')[::2])  # every other part is a string
     opening = outside.count(b"[") + outside.count(b"{")
     if opening + outside.count(b",") > MAX_ITEMS:
         raise NotStrictJson(_TOO_MANY)

@@ -38,10 +38,10 @@ class TaskController(Controller):
     async def list_tasks(self, request: TaskRequest) -> JsonResponse[list[schemas.Task]]:
         """List tasks."""
         query, tasks = read_list(request), request.context.tasks
-        if request.context.headers.get(b"if-none-match") and is_known(
-            request, list_etag := _etag_of_list(request, await tasks.revision())
-        ):
-            return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
+        if request.context.headers.get(b"if-none-match"):
+            list_etag = _etag_of_list(request, await tasks.revision())
+            if is_known(request, list_etag):
+                return JsonResponse(b"", status=304, headers=((b"etag", list_etag),))
         page = await tasks.list(query.selection, limit=query.limit, after=query.after)
         headers: tuple[tuple[bytes, bytes], ...] = ((b"etag", _etag_of_list(request, page.revision)),)
         if page.next is not None:

@@ -148,7 +148,7 @@ async def check_database(database: DatabaseAddress, direct: DatabaseAddress) -> 
                 is_newest = await is_current(connection)
             finally:
                 await connection.close()
-            address = direct  # which a later error is about
+            address = direct  # errors from here on are of this address
             missing = []
             if not is_newest:
                 from app.infra.migrations.run import list_waiting  # noqa: PLC0415 - see `schema_version`

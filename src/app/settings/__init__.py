@@ -102,13 +102,13 @@ def near_misses(env: Mapping[str, str]) -> list[str]:
     """
     with suppress(SettingsError):
         Settings.from_env({})  # registers every name in `EnvironmentReader.names`
-    known, written = EnvironmentReader.names | OTHER_VARIABLES, read_env_file()
+    known, file_variables = EnvironmentReader.names | OTHER_VARIABLES, read_env_file()
     return [
         f"{name} is no setting: did you mean {near[0]}?"
         for name in sorted(env)
         if name not in known and name.lower() not in NOT_MISSPELT
         if (near := get_close_matches(name.upper(), known, n=1, cutoff=NEAR))
-        if name in written or not env.get(near[0])
+        if name in file_variables or not env.get(near[0])
     ]
 
 

@@ -222,7 +222,7 @@ def accepts(accept: str, media_type: str = JSON) -> bool:
     allowed: dict[str, bool] = {}
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip(" \t") for part in item.split(";"))
-        weight = next((p.partition("=")[2] for p in parameters if p.startswith("q=")), "1")
+        weight = next((each.partition("=")[2] for each in parameters if each.startswith("q=")), "1")
         allowed[media_range] = allowed.get(media_range, False) or weight.strip("0.") != ""  # 0: refused
     if not allowed.keys() - {""} or allowed.get(PROBLEM_JSON):
         return True
