@@ -32,7 +32,7 @@ from tests.fuzz.effort import effort
 from tests.support.requests import task_request
 
 LENGTH = 60_000  # characters of the shorter text
-ROUNDS = 4  # calls, of which the fastest counts
+ROUNDS = 4  # calls; the fastest counts
 TRIES = 3  # a busy machine may slow one measurement; a cost that grows faster fails each time
 NOISE = 0.004  # seconds that a measurement may be off
 

@@ -49,7 +49,7 @@ def first_rows_of(
 LIMIT: Final = bindparam("limit", type_=sa.Integer)  # rows to read: one more than are returned
 FIRST: Final = bindparam("first", type_=sa.Uuid)  # the id after the bookmark's, in the direction of the list
 ID, DUE = TASKS.c.id, TASKS.c.due_at
-# Stands for a page of more than PAGE_BYTES.
+# Means a page of more than PAGE_BYTES.
 TOO_LARGE: Final = literal_column("'{}'", sa.ARRAY(sa.LargeBinary))
 PAGE_BYTES_MAX: Final = number(PAGE_BYTES)
 JSON: Final = task_json(TASKS)

@@ -50,7 +50,7 @@ SHOW: Final = compile_sql(select(*SHOWN).where(*THIS_TASK, ALIVE))
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change of one task, and the SELECT that tells why it matched no row: 404, 412 or 409."""
+    """A change of one task, and the SELECT that shows why it matched no row: 404, 412 or 409."""
 
     change: Statement
     read_state: Statement  # `json`, `version`, `trashed`, and whether the change `differs` from the task
