@@ -59,7 +59,7 @@ class Worker:
     def _stop(self) -> None:
         """Leave, then let granian stop: event streams must end before it waits for every connection.
 
-        This method replaced granian's handler of SIGTERM. Its handler of SIGINT does the same.
+        This method replaced granian's handler of SIGTERM. Granian's handler of SIGINT does the same.
         """
         self._leave()
         signal.raise_signal(signal.SIGINT)
