@@ -176,6 +176,25 @@ def test_the_page_its_files_and_the_document_have_a_strict_content_security_poli
         assert compressed.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("br, gzip;q=0.5, *;q=0", "gzip"),
+        ("GZIP", "gzip"),
+        ("gzip;q=1.000", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip ; q=0.000, identity", None),
+        ("br", None),
+    ],
+)
+def test_a_file_is_compressed_only_for_a_client_that_accepts_gzip(
+    service: Service, accepted: str, coding: str | None
+) -> None:
+    response = httpx.get(f"{service.url}/docs/docs.js", headers={"accept-encoding": accepted})
+
+    assert response.headers.get("content-encoding") == coding
+
+
 def test_files_outside_the_documentation_are_not_served(service: Service) -> None:
     for path in ("/docs/LICENSE", "/docs/docs.html%00", "/docs/..%2fdocs.py", "/docs/swagger-ui"):
         assert httpx.get(service.url + path).status_code == 404

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from app.cli.metrics_files import merge_dead
 from dev.postgres import PostgresServer, free_port
 from tests.conftest import environment_for
 from tests.support.factories import someone
@@ -217,6 +218,21 @@ def test_the_metrics_files_of_a_dead_worker_are_removed_without_any_scrape(
         worker.kill()
 
         wait_until(lambda: not list(folder.glob(f"*_{worker.pid}.db")), seconds=10)
+
+
+def test_a_process_of_another_user_with_the_id_of_a_dead_worker_does_not_keep_its_metrics_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "gauge_livesum_4711.db"
+    file.touch()
+
+    def refuse(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    merge_dead(tmp_path)
+
+    assert not file.exists()
 
 
 def folders_of(service: Service) -> list[Path]:

@@ -1,6 +1,7 @@
 """The documentation page: Swagger UI from bundled files. It sends no request to another service."""
 
 import gzip
+import re
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
@@ -31,6 +32,10 @@ _TYPES: Final = {
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
 
+_GZIP: Final = re.compile(
+    r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.I
+)  # `q=0` refuses (RFC 9110 §12.5.3)
+
 
 class Asset:
     """Bytes that do not change while the process runs, and their gzip form."""
@@ -43,7 +48,7 @@ class Asset:
 
     def respond(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return the bytes, as gzip where the client accepts it; 304 if the client has them already."""
-        accepts_gzip = "gzip" in request.headers.get("accept-encoding", "")
+        accepts_gzip = _GZIP.search(request.headers.get("accept-encoding", "")) is not None
         etag = f'"{self._hash}{"-gzip" if accepts_gzip else ""}"'  # each form has its own (RFC 9110 §8.8.3.3)
         headers = {**HEADERS, "etag": etag}
         if etag in request.headers.get("if-none-match", ""):

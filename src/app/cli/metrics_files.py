@@ -86,6 +86,6 @@ def _remove_unlocked(folder: Path) -> None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # or the process that has its id now is of another user
         return False
     return True
