@@ -69,7 +69,7 @@ class TooManyStreams(RetryLater):
     """A person has reached the limit of open event streams.
 
     The stream of a client that has disappeared ends within a minute: the server sends a comment after 15 s
-    without an event, and closes a connection that accepts nothing for 30 s.
+    without an event, and the kernel closes a connection whose client accepts nothing for 30 s.
     """
 
     retry_after: int = 60  # seconds

@@ -19,7 +19,7 @@ class TaskRepository(Protocol):
     sets `updated_at`. Every implementation passes `tests/contracts/test_task_repository.py`.
 
     Any method may raise a kind of `Unavailable` or `RetryLater`. A method that takes a task's id raises
-    `TaskNotFound` if the owner has no such task, or if the task is in the trash (except `restore`, `purge`).
+    `TaskNotFound` if the owner has no such task, or (except `restore` and `purge`) if it is in the trash.
     A method that takes `if_match` raises `TaskChanged` if the task has another version. The write itself
     decides that, so exactly one of two racing writers with the same version wins.
     """

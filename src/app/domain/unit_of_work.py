@@ -15,7 +15,7 @@ class UnitOfWork:
     once: Callable[[IdempotentRequest, ResponseForm], TaskService]
     """Returns a service for one `create`, `complete` or `batch`, which also stores the response.
 
-    The write raises `AlreadyDone` if this request was done before under the key, `KeyReused` if another
-    request was, `ResponseGone` if a task of the stored response was deleted permanently, `KeyInFlight` if a
-    request with the key is still running, and `TooManyKeys` if there is no room for the response.
+    The write raises an error if the key was used before: `AlreadyDone` by this request, `KeyReused` by
+    another, `KeyInFlight` by one that is still running. It raises `ResponseGone` if a task of the stored
+    response was deleted permanently, and `TooManyKeys` if there is no room for the response.
     """

@@ -4,8 +4,8 @@ The oldest request goes first, but a request with a delay counts as if it had jo
 is overtaken only by requests that join within that time. People with many or slow statements have longer
 delays (`used_time.py`), so they do not make the others wait.
 
-If the queue is full and a waiting request has a longer delay than the newcomer, the youngest of the requests
-with the longest delay is refused. Otherwise the newcomer is refused.
+If the queue is full, the youngest of the requests with the longest delay is refused. If the newcomer's delay
+is at least as long, the newcomer is refused instead.
 """
 
 import asyncio

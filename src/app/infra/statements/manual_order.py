@@ -73,7 +73,7 @@ def _nearest(*, before: bool) -> Statement:
     """Return the statement that reads the nearest tasks on one side of a position.
 
     It does not read the trash, which has no index by position. So a task in the trash keeps its position
-    when the tasks around it are spread, and after that it comes back only near its old place.
+    when the tasks around it are spread. After a restore it is then only near its old place.
     """
     found = _neighbours(value_of("position"), before=before)
     return compile_sql(merge(found, order=PLACE, descending=before, limit=_hidden_from_planner(LIMIT)))

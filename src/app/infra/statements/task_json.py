@@ -1,7 +1,7 @@
 """Tasks as JSON, written by PostgreSQL. A task that is only shown does not become a Python object.
 
-This is the hot path (docs/decisions/0005-the-hot-path.md has the figures). The shape is that of
-`app.api.task_fields`; `tests/contracts/` compares the two.
+This is the hot path (docs/decisions/0005-the-hot-path.md has the reasons). `app.api.task_fields` describes
+the members; `tests/contracts/` compares this JSON with JSON that Python builds.
 """
 
 from collections.abc import Iterable, Mapping
