@@ -32,9 +32,8 @@ _TYPES: Final = {
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
 
-_GZIP: Final = re.compile(
-    r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.I
-)  # `q=0` refuses (RFC 9110 §12.5.3)
+# Without what a client refuses by `q=0` (RFC 9110 §12.5.3).
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
 
 
 class Asset:
