@@ -77,7 +77,10 @@ async def _backfill_owner(connection: Connection, owner: UserId, write: Statemen
 
 def _corrections(row: Row) -> dict[str, Any]:
     """Return the version, and the right tags and derived columns; empty if the row has them."""
-    tags = list({tag_key(tag): tag for tag in reversed(row["tags"])}.values())[::-1]
+    spellings: dict[str, str] = {}
+    for tag in row["tags"]:
+        spellings.setdefault(tag_key(tag), tag)
+    tags = list(spellings.values())
     should = {"tags": tags, **columns({name: row[name] for name in statements.SOURCES} | {"tags": tags})}
     if all(row[name] == should[name] for name in ("tags", *DERIVED)):
         return {}
