@@ -53,7 +53,7 @@ def comparison(
         f"Medians of {rounds} rounds; each measured every server once. {chosen.clients} clients,"
         f" 1,000,000 tasks of 5,000 owners, HS256. PostgreSQL is {chosen.route_in_words}."
     )
-    points = [*_not_better(report), *_only_ours(report), *(extras.lines() if extras else ())]
+    points = [*_list_better_servers(report), *_only_ours(report), *(extras.lines() if extras else ())]
     return "\n".join(
         [*_table(report, starts), "", *(f"- {point}" for point in points), "", f"{how} {in_words(where)}."]
     )
@@ -95,7 +95,7 @@ def _table(report: Report, starts: dict[str, list[float]]) -> Iterator[str]:
     yield row("**start** to the first list, s", [f"{median(starts[v]):.2f}" for v in variants])
 
 
-def _not_better(report: Report) -> Iterator[str]:
+def _list_better_servers(report: Report) -> Iterator[str]:
     """List the servers that are better than Taskward, and in which scenes."""
     ours = TASKWARD.title
     compared = {
@@ -149,7 +149,7 @@ def figures(report: Report, where: dict[str, Any]) -> str:
 
 
 def growth(report: Report, bases: Mapping[str, str], where: dict[str, Any]) -> str:
-    """Return the table of `make bench-growth`: each size, and its ratio to the smaller one."""
+    """Return the table of `make bench-growth`: the cost at each size, as a ratio of that in `bases` too."""
     figures = {"CPU of the server, µs a request": ("cpu", ",.0f"), "p50, ms": ("p50", ".2f")}
     heads = (f"{head} | ratio" for head in figures)
     lines = [f"| | {' | '.join(heads)} |", "|---|--:|--:|--:|--:|"]

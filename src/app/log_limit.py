@@ -2,7 +2,7 @@
 
 Even without a token a client can send such requests without end: refused ones, OPTIONS and health probes. A
 line for each would fill a disk. So at most LINES_MAX of these lines are written in a second. One more line
-each second counts the lines that were left out, as journald and zap's sampler do.
+each second counts the requests whose lines were left out, as journald counts suppressed messages.
 """
 
 import asyncio

@@ -50,6 +50,7 @@ def configure(level: str, form: str, user_key: str | None = None) -> None:
     pseudonym_of.cache_clear()
     _start_anew()
     shared: list[Processor] = [
+        _write_waiting,
         _add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -122,7 +123,8 @@ def explain_refusal(problem: str, reason: str) -> None:
 def _admit(method: str, route: str | None, status: int) -> bool:
     """Return whether to log a request that no person's rate limit bounds.
 
-    The rate limit per address does not count OPTIONS and health probes, and does not limit its own refusals.
+    A 4xx without a person is counted as a failure of the address, but its limit does not bound the 429 that
+    follow. It counts neither OPTIONS nor health probes.
     """
     is_endless = status in _REFUSALS or method == "OPTIONS" or route in PROBES
     return not is_endless or _limit.admit()
@@ -137,8 +139,8 @@ def _start_anew() -> None:
 def _write_soon(line: str) -> None:
     """Write a line, at most FLUSH_AFTER later, together with others: a system call costs more than a line.
 
-    Any other event is written at once, after the waiting lines. A group is no larger than what a pipe takes
-    atomically (POSIX: PIPE_BUF), so lines of several processes do not mix.
+    Any other event is written at once and by itself, after the waiting lines. A group is no larger than what
+    a pipe takes atomically (POSIX: PIPE_BUF), so lines of several processes do not mix.
     """
     global _flushing, _pending  # noqa: PLW0603 - the process has one standard output
     if _pending + len(line) > TOGETHER_MAX:
@@ -162,6 +164,11 @@ def flush() -> None:
         _flushing.cancel()
     _flushing, _pending = None, 0
     sys.stdout.flush()
+
+
+def _write_waiting(_logger: object, _method: str, event: EventDict) -> EventDict:
+    flush()
+    return event
 
 
 def _timestamp() -> str:

@@ -115,7 +115,9 @@ async def test_an_operation_on_an_old_version_gets_412_with_its_index_and_withou
     )
 
     assert (answer.status_code, pointers_of(answer)) == (412, {"/operations/1"})
-    assert "etag" not in answer.headers  # an entity tag would be that of the URL, which is no task's
+    assert (
+        "etag" not in answer.headers
+    )  # an ETag belongs to the URL, and the URL of a batch is not that of a task
     assert await ann.titles() == ["changed", "one"]
 
 
@@ -195,7 +197,7 @@ WRONG: dict[str, tuple[Any, set[str]]] = {
         {"operations": [{"op": "create", "id": ID, "title": "x"}, {"op": "update", "id": ID, "version": 1}]},
         {"/operations/0/id", "/operations/1/version"},
     ),
-    "members that another operation has": (
+    "members that this operation does not have, and null": (
         {
             "operations": [
                 {"op": "delete", "id": ID, "permanent": True},

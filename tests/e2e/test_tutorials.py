@@ -44,7 +44,7 @@ def test_the_environment_of_a_tutorial_is_refused_with_what_to_set(database_url:
         ({"sub"}, "the token has no acceptable subject"),
     ],
 )
-def test_a_token_without_a_claim_that_the_page_names_is_refused(
+def test_a_token_without_a_claim_that_front_ends_md_names_is_refused(
     service: Service, left_out: set[str], reason: str
 ) -> None:
     now = int(time.time())
@@ -57,7 +57,7 @@ def test_a_token_without_a_claim_that_the_page_names_is_refused(
     assert service.log.read_text().count(reason) == before + 1
 
 
-def test_the_token_that_the_page_makes_is_accepted(service: Service) -> None:
+def test_the_token_that_the_code_in_front_ends_md_makes_is_accepted(service: Service) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     env = {"BETTER_AUTH_URL": ORIGIN, "BETTER_AUTH_SECRET": SECRET.decode(), "USER_ID": "ann"}
 

@@ -1,4 +1,4 @@
-"""`Deadlines` cancels a task that waits for a connection, when the task's deadline comes.
+"""`Deadlines` cancels a task that waits for a response of the database, when the task's deadline comes.
 
 Each of these faults, put into the code on purpose, made a test fail: no task cancelled; the timer not moved for an
 earlier deadline; no new timer after the first deadline; a connection watched after `unwatch`.
@@ -43,7 +43,7 @@ async def test_each_task_is_cancelled_at_its_own_deadline() -> None:
         seen.append((early.ended, late.ended))
 
     assert seen == [(False, False), (True, False), (True, True)]
-    assert deadlines.unwatch(early.connection)
+    assert deadlines.unwatch(early.connection)  # it returns whether the deadline has passed
     assert deadlines.unwatch(late.connection)
 
 

@@ -145,8 +145,8 @@ async def test_app_purge_prints_how_many_it_deleted(
 
 
 @pytest.mark.parametrize("command", [("purge", "--older-than", "30d"), ("resync",)], ids=" ".join)
-async def test_app_purge_and_app_resync_publish_a_message_for_every_event_stream_and_warn_if_the_store_is_down(
-    database_url: str, owners: list[object], tmp_path: Path, command: tuple[str, ...]
+async def test_app_purge_and_app_resync_publish_one_message_to_all_event_streams_and_warn_if_the_store_is_down(
+    database_url: str, owners: list[Owner], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     with store_in(tmp_path) as store, redis.Redis(port=store.port) as client:
         subscriber = client.pubsub(ignore_subscribe_messages=True)
@@ -157,7 +157,8 @@ async def test_app_purge_and_app_resync_publish_a_message_for_every_event_stream
         done = await asyncio.to_thread(run_app, *command, env=env, cwd=tmp_path)
         message = subscriber.get_message(timeout=5)
         subscriber.close()
-    without_store = await asyncio.to_thread(run_app, "resync", env=env, cwd=tmp_path)
+    await owners[0].tasks.trash(owners[0].listed.id, at=LONG_AGO)
+    without_store = await asyncio.to_thread(run_app, *command, env=env, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert message is not None

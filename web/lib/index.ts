@@ -6,10 +6,10 @@
  *     for await (const each of api.all({ completed: false })) console.log(each.title);
  *
  * Every function of `api` takes a `signal` that cancels the call. Calls reject with a `Problem`, or with the reason of
- * the signal. No function throws before it returns its promise.
+ * the signal. A `TypeError` or a `ReferenceError` shows a bug. No function throws before it returns its promise.
  *
- * This is one file on purpose: a file that imports only types runs everywhere. Next.js does not find x.ts by "./x.js",
- * `nodenext` requires that extension, and Node itself requires ".ts".
+ * This is one file on purpose, because no import of a second one works everywhere: TypeScript's `nodenext` requires
+ * "./x.js", by which Next.js does not find x.ts, and Node itself requires "./x.ts". Types are not imported at run time.
  */
 
 import type { components, operations } from "./openapi.js";
@@ -319,7 +319,7 @@ interface Tokens {
   get(user: string | null, options: { signal?: AbortSignal | undefined; isWrite: boolean }): Promise<string>;
   /** Called when the API refused this token. The token is not used again. */
   refuse(token: string): void;
-  /** Called when the API refused a new token too: the session is over. Throws, unless calls wait for a sign-in. */
+  /** Called when the API refused a new token too: the session is over, unless there is a newer token. Throws if calls do not wait. */
   expire(token: string, cause: Problem): void;
 }
 
@@ -376,7 +376,7 @@ function createApi({ baseUrl, tokens, timeout, init: common = {}, ...options }: 
   ): Promise<T> {
     for (let refused = 0; ; ) {
       const token = await tokens.get(user, options);
-      if (mistake) throw mistake; // not earlier: while a server renders a page, nobody is signed in
+      if (mistake) throw mistake; // after `get`, which rejects with `signed-out` while a server renders a page
       const answer = await attempt(token);
       if (answer.status !== 401) return answer;
       tokens.refuse(token);
@@ -694,7 +694,7 @@ class Live {
   readonly #feed: Feed;
   readonly #onChange: (change: Change) => void;
   readonly #options: LiveOptions;
-  #user: string | null = null; // the changes of nobody else are passed on
+  #user: string | null = null; // only this person's changes are passed on
   #at: string | null; // the token of the last change that was passed on; null: changes come from now on
   #channel: Channel<PageMessage> | null = null;
   #isLive: boolean | null = null; // null: not known yet
@@ -822,7 +822,7 @@ class Live {
     if (this.#at === null) this.#channel?.postMessage({ isNew: true });
   }
 
-  /** Repeats the work until it succeeds, or until an error shows that no repetition can. */
+  /** Repeats the work until it succeeds, the copy is too old, or an error shows that no repetition can succeed. */
   async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     for (let failures = 0; ; failures += 1)
       try {
@@ -935,7 +935,7 @@ async function* eventsOf(body: ByteStream, signal: AbortSignal): AsyncGenerator<
   }
 }
 
-/** Returns a promise of the next event at which a condition holds, and a function that stops waiting. Without a target there is none. */
+/** Returns a promise of the next event at which a condition holds, and a function that stops waiting. Without a target the event never comes. */
 function nextEvent(target: Partial<EventTargetLike> | undefined, type: string, condition: () => boolean) {
   let end = (): void => undefined;
   const promise = new Promise<void>((resolve) => {
@@ -1001,8 +1001,8 @@ async function runEndable<T>(
 // --------------------------------------------------------------------------------------------- pages: who is signed in
 
 /**
- * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. The calls pass on an
- * error of a bug in this function unchanged.
+ * Gets a token; `null`: nobody is signed in. It rejects if the sign-in service cannot be reached. If this function has
+ * a bug, its `TypeError` or `ReferenceError` is what the calls reject with.
  */
 export type GetToken = (signal: AbortSignal) => Promise<string | null>;
 
@@ -1052,8 +1052,8 @@ export interface Session {
 
 const TIMEOUT = 30_000; // milliseconds
 const TOKEN_TIMEOUT = 10_000; // milliseconds for one token
-const EARLY = 30_000; // milliseconds before it expires, or half its lifetime if that is shorter: then a token is renewed
-const SIGN_OUT = 1_000; // milliseconds within which a page learns that its own sign-out ended the session
+const EARLY = 30_000; // milliseconds: a token is renewed so long before it expires, or at half its lifetime if that is later
+const SIGN_OUT = 1_000; // milliseconds that a page without a session waits, in case its own sign-out has ended it
 const ANNOUNCEMENT = 11; // milliseconds; Better Auth announces a sign-in or sign-out 10 ms after its promise resolves
 
 /** Globals that some runtimes lack. They are typed here, so no DOM types are needed. */
@@ -1133,11 +1133,11 @@ class PageSession implements Session, Tokens {
   #screen: string | null = null;
   /** Who is signed in, as far as is known. */
   #known: string | null = null;
-  /** Why nobody is signed in: the session is over, or the person left. The page was notified. */
+  /** Why nobody is signed in: the session is over and the page was notified, or the person signed out. */
   #out: "over" | "left" | null = null;
   #isOther = false; // somebody else is signed in, and the page was notified
   #gate: Gate | null = null; // where calls wait for the person to sign in
-  #refetching: Gate | null = null; // open while Better Auth's client fetches the session after a change here
+  #refetching: Gate | null = null; // settles when Better Auth's client has fetched the session after a change here
 
   constructor(options: TaskwardOptions) {
     this.#options = options;

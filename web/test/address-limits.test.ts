@@ -25,7 +25,7 @@ const WITHIN = { timeout: 15_000 }; // milliseconds, so a request without a resp
 
 type Bounds = Parameters<typeof boundAddresses>[2];
 
-/** A server that answers a request when the test calls `end`. `begun` has the requests that it received. */
+/** A server that answers a request when the test calls `end`. `begun` has the requests that passed the limits. */
 async function given(t: TestContext, bounds: Bounds) {
   const begun: { path: string | undefined; end: () => void }[] = [];
   const listener = (asked: IncomingMessage, response: ServerResponse) =>
@@ -157,7 +157,7 @@ test("a request whose client has disconnected does not run, and frees its place 
 });
 
 test(
-  "a connection that ends before all its responses were sent frees all its places in the queue",
+  "a connection that ends before all its responses were sent frees the places of all its requests",
   WITHIN,
   async (t) => {
     const { server, begun, paths } = await given(t, { atOnce: 4 });
@@ -233,8 +233,8 @@ test("by default an address may send 500 requests in ten seconds, and 8 at once"
 });
 
 /**
- * Limits in front of Better Auth, which answers a request when the test calls `end`. By default one request runs at once;
- * `authAtOnce: undefined` is the limit of the server. `/s1` and `/s1/2` have a session of account 1, `/o1` has none, `/n1`
+ * Limits in front of Better Auth, which answers a request when the test calls `end`. By default one request runs at a time;
+ * with `authAtOnce: undefined` as many run as on the real server. `/s1` and `/s1/2` have a session of account 1, `/o1` has none, `/n1`
  * is to a path that Better Auth does not have, `/p1` is a file of the page. `onBegin` is called when a request begins.
  */
 function givenAuth(bounds: Bounds = {}, onBegin = (_url: string) => {}) {
@@ -414,7 +414,7 @@ test("a request that leaves its place lets another begin, and frees no second pl
   assert.equal(begun.join(" "), "/o1 /o2");
 });
 
-test("a file of the page runs at once, and a path that Better Auth does not have takes no place", async () => {
+test("a file of the page does not wait, and a path that Better Auth does not have takes no place", async () => {
   const { begun, ask } = givenAuth();
   for (const url of ["/o1", "/s1", "/n1", "/p1"]) ask(url);
 

@@ -19,7 +19,7 @@ from app.domain.unit_of_work import UnitOfWork
 from app.live.hub import Hub
 
 _SCOPE_KEY: Final = "taskward"
-_DIGITS: Final = len(str(KERNEL_BUFFERS))  # of a Content-Length; one with more is larger
+_DIGITS: Final = len(str(KERNEL_BUFFERS))  # a Content-Length with more digits is larger than KERNEL_BUFFERS
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 

@@ -70,7 +70,9 @@ def _parse_origin(text: str) -> str:
     scheme, separator, rest = text.partition(f"//{ANY_LABEL}")
     try:
         url = web_address(f"{scheme}//{rest}" if separator else text)
-        is_wrong = bool(url.path.strip("/")) or (bool(separator) and not _has_one_owner(url.hostname or ""))
+        is_wrong = bool(url.path.strip("/")) or (
+            bool(separator) and not _has_parent_domain(url.hostname or "")
+        )
     except ValueError:
         is_wrong = True
     if is_wrong:
@@ -81,8 +83,8 @@ def _parse_origin(text: str) -> str:
     return plain.replace("//", f"//{ANY_LABEL}", 1) if separator else plain
 
 
-def _has_one_owner(host: str) -> bool:
-    """Return whether all names below a host belong to one owner. Those below `com` do not."""
+def _has_parent_domain(host: str) -> bool:
+    """Return whether a host is below a domain, or is `localhost`. Below `com` are all companies."""
     return "." in host or host == "localhost"
 
 

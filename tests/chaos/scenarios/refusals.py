@@ -1,4 +1,4 @@
-"""The database responds, but refuses the statements."""
+"""The database is there, but its locks, its disk or its mode keep statements from being done."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from tests.chaos.scenario import scenario
 from tests.chaos.small_disk import command_with_small_disk, filled
 
 HELD = 6.0  # seconds
-SETTLED = 1.5  # seconds until the free space within PostgreSQL's pages is used up too
+SETTLED = 1.5  # seconds after which every write fails, on a full disk when no page has free space any more
 READS_WORK = Allowed(outage=BUSY_SECONDS, slowest=2.0, share_of_reads=1.0, nothing_new_from=SETTLED, back=0.5)
 
 

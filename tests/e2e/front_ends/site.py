@@ -18,7 +18,9 @@ class Site:
     auth_database: str  # the name of Better Auth's database
     api_env: dict[str, str]
     sign_in_path: str = ""  # of the page with the sign-in form
-    direct_url: str = ""  # of a second build of the app, which calls the API directly, at another origin
+    direct_url: str = (
+        ""  # of a second build of the app. It calls the API directly; the API has another origin
+    )
     running: ExitStack = field(default_factory=ExitStack)  # the API, while it runs
 
     @property

@@ -125,7 +125,8 @@ class _ForkServer:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._running: dict[int, tuple[int, socket.socket]] = {}  # by descriptor of the process
+        # The process id and the socket for the exit status of each fork, by its pidfd.
+        self._running: dict[int, tuple[int, socket.socket]] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
         self._prepare = prepare(on_parent_death=signal.SIGTERM)
@@ -154,16 +155,16 @@ class _ForkServer:
         os.close(stderr)
         status = socket.socket(fileno=status_file)
         status.send(str(pid).encode())
-        process = os.pidfd_open(pid)
-        self._running[process] = pid, status
-        self._selector.register(process, selectors.EVENT_READ)
+        pidfd = os.pidfd_open(pid)
+        self._running[pidfd] = pid, status
+        self._selector.register(pidfd, selectors.EVENT_READ)
         return False
 
     def _become(self, request: dict[str, object], stdout: int, stderr: int) -> None:
         self._control.close()
         self._selector.close()
-        for process, (_, status) in self._running.items():
-            os.close(process)
+        for pidfd, (_, status) in self._running.items():
+            os.close(pidfd)
             status.close()
         self._prepare()
         os.dup2(stdout, 1)

@@ -36,9 +36,9 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """At most `size` connections. The one that was used last is acquired first, so the others become idle.
+    """At most `size` connections. The one that was used last is acquired first, so unneeded ones are closed.
 
-    It connects when a connection is needed, so it also works while the database is down.
+    The first connection is opened when it is needed, so the process can start while the database is down.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int) -> None:
@@ -102,10 +102,11 @@ class Pool:
                 self._sweep = loop.call_later(IDLE_LIFETIME, self._close_unused)
 
     def cut_off(self, connection: Connection) -> None:
-        """Close a connection whose statement the driver is cancelling, after that statement or CLOSE_TIMEOUT.
+        """Close a connection whose statement the driver is cancelling.
 
-        PostgreSQL and poolers continue a statement whose connection is closed, and a pooler cannot cancel it
-        any more. No request waits for the end. At most twice `size` connections are closing at a time.
+        It is closed when the statement has ended, or after CLOSE_TIMEOUT: PostgreSQL and poolers continue a
+        statement whose connection is closed, and a pooler cannot cancel it any more. No request waits for
+        the end. If twice `size` connections are closing, the connection is closed at once.
         """
         self._in_use.discard(connection)
         self._retired.discard(connection)
@@ -232,7 +233,8 @@ class Checkout:
     async def acquire(self, until: float, delay: float = 0.0) -> Connection:
         """Return a connection as soon as one is available. The caller releases it.
 
-        Raises DatabaseNotSetUp if row-level security is broken, TimeoutError, or an error of `Pool.acquire`.
+        Raises TimeoutError, an error of `Pool.acquire`, or DatabaseNotSetUp if row-level security is broken
+        and no check has passed before.
         """
         async with asyncio.timeout_at(until):
             while True:
@@ -315,7 +317,7 @@ class Checkout:
         if connection is None:  # none is idle: check after the next statement
             self.wall.due = True
             return
-        with suppress(Exception):  # the next request finds a broken connection
+        with suppress(Exception):  # if the connection broke, the next request will report it
             await self._check_on(connection, asyncio.get_running_loop().time() + CHECK_TIMEOUT)
 
     async def _check_on(self, connection: Connection, until: float) -> None:
