@@ -101,8 +101,8 @@ The scenes that read changes must be measured before those that write: their tok
 TITLES: Final = {
     "list": "list 50",
     "read": "read one",
-    "changes": "50 changes",
-    "changes-none": "no changes",
+    "changes": "read 50 changes",
+    "changes-none": "read the changes, none new",
     "create": "create",
     "toggle": "toggle",
     "create-keyed": "create, Idempotency-Key",

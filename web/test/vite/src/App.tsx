@@ -20,7 +20,7 @@ export default function App() {
   async function signOut() {
     const { error } = await authClient.signOut();
     if (error) return;
-    session.signedOut();
+    session.signedOut(); // other tabs get the news before this page is reloaded
     window.location.reload(); // a whole new page: nothing of this person stays
   }
 
