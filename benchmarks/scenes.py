@@ -94,7 +94,7 @@ OURS: Final = {
 }
 """Scenes that only Taskward can play, and the scene to compare each with.
 
-The scenes that read changes must be measured before those that write: their token is that of
+The scenes that read changes must be measured before those that write: *changes-none* sends the token of
 `FIRST_REVISION`.
 """
 

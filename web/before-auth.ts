@@ -89,7 +89,7 @@ function decode(text: string): string {
 
 /** Whether a text is `value.signature`: the signature is the HMAC-SHA256 of the value, in base64 with its padding. */
 function isSigned(text: string, secret: string): boolean {
-  const dot = text.indexOf("."); // a session token has only this dot; the cookie of a known device has another one
+  const dot = text.indexOf("."); // a signed session token has one dot; a signed device cookie has two, and must not pass
   const signature = text.slice(dot + 1);
   if (dot < 1 || signature.length !== 44) return false;
   const expected = createHmac("sha256", secret).update(text.slice(0, dot)).digest();

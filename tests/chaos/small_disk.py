@@ -26,6 +26,9 @@ class NotHere(Exception):
 def command_with_small_disk(folder: Path) -> tuple[str, ...]:
     """Return the beginning of a server's command: it mounts a small file system at this folder, for the server only.
 
+    In the first namespace the user is root, who may mount. In the second one the user has their own id again, because
+    PostgreSQL refuses to run as root.
+
     Raises:
         NotHere: this machine does not allow it.
 
@@ -34,16 +37,16 @@ def command_with_small_disk(folder: Path) -> tuple[str, ...]:
     uid, gid = (user.pw_uid, user.pw_gid) if user else (os.getuid(), os.getgid())
     folder.mkdir()
     os.chown(folder, uid, gid)
-    through = (
+    prefix = (
         *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", STEPS, "sh", str(SIZE), str(folder)),
         *("unshare", "--user", f"--map-user={uid}", f"--map-group={gid}", "setpriv", "--pdeathsig", "INT"),
     )
     who = {"user": uid, "group": gid, "extra_groups": []} if user else {}
     try:
-        subprocess.run([*through, "true"], **who, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
+        subprocess.run([*prefix, "true"], **who, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
     except subprocess.CalledProcessError as error:
         raise NotHere(f"no mount namespace of one's own: {error.stderr.strip()}") from error
-    return through
+    return prefix
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_each_section_has_as_many_snippets_as_the_tests_run_and_no_other_section
     assert PAGE.read_text().count("```") == 2 * sum(SNIPPET_COUNTS.values())
 
 
-@pytest.mark.quiet  # a busy machine leaves an idle connection open for longer after its worker has gone
+@pytest.mark.quiet  # on a busy machine a request may reach a worker that is about to end, and gets no response
 def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: str, tmp_path: Path) -> None:
     settings = environment_for(database_url)
     del settings["BETTER_AUTH_SECRET"]
@@ -133,7 +133,7 @@ def test_the_shared_secret_is_replaced_and_nobody_is_signed_out(database_url: st
     assert re.findall("^[A-Z_]+", file.read_text(), re.MULTILINE) == ["MAX_TASKS", "BETTER_AUTH_SECRET"]
 
 
-async def test_keys_can_be_replaced_with_both_valid_for_a_while_or_at_once(
+async def test_keys_can_be_replaced_at_once_or_with_both_valid_for_a_while(
     postgres: PostgresServer, database_url: str, tmp_path: Path
 ) -> None:
     gently, at_once = snippets("Replacing the keys")

@@ -196,6 +196,20 @@ async def test_on_a_small_screen_a_notice_does_not_cover_the_buttons_of_the_form
     assert await page.evaluate(COVERED) == []
 
 
+async def test_leaving_the_trash_keeps_the_focus_on_the_filter_and_what_was_typed(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await page.get_by_label("New task").fill("half a title")
+    await ann.show("Trash")
+    await expect(page.get_by_label("New task")).to_be_hidden()
+
+    await ann.show("Open")
+
+    await expect(page.get_by_role("button", name="Open", exact=True)).to_be_focused()
+    await expect(page.get_by_label("New task")).to_have_value("half a title")
+
+
 async def test_a_notice_stays_while_the_pointer_or_the_focus_is_in_it(site: Site, page: Page) -> None:
     await page.clock.install()
     await Visitor.signed_up(page, site)

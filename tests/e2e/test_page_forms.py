@@ -347,6 +347,28 @@ async def test_ctrl_z_in_the_empty_field_for_a_new_task_undoes_a_deletion(site: 
     await expect(page.get_by_label("New task")).to_be_focused()
 
 
+async def test_the_row_of_an_open_form_stays_in_its_place_until_the_form_is_closed(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Milk", "Bread", "Eggs")
+    await wait_for_list(page, lambda: page.get_by_label("Order").select_option("-updated"), "sort=-updated")
+    await ann.edit("Milk")
+    milk = next(task for task in await ask(page, site, "GET", "") if task["title"] == "Milk")
+    await ask(
+        page, site, "PATCH", f"/{milk['id']}", {"priority": "high"}
+    )  # in this order it is the first now
+    rows = page.locator(".tasks > li")
+
+    await wait_for_list(page, lambda: page.evaluate("dispatchEvent(new Event('focus'))"), "sort=-updated")
+
+    await expect(rows.last.locator(".editor")).to_be_visible()
+    await expect(page.locator(".editor").get_by_label("Title")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(rows.first).to_contain_text("Milk")
+    await expect(rows.last).to_contain_text("Bread")
+
+
 async def test_a_reload_shows_the_same_list_and_the_sign_out_removes_it_from_the_url(
     site: Site, page: Page
 ) -> None:

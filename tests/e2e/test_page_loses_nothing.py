@@ -104,7 +104,7 @@ async def test_the_trash_has_no_field_for_a_new_task_and_delete_forever_needs_a_
     await page.get_by_role("button", name="Delete Old letters").click()
     await ann.show("Trash")
 
-    await expect(page.get_by_label("New task")).to_have_count(0)
+    await expect(page.get_by_label("New task")).to_be_hidden()
     await page.get_by_role("button", name="Delete forever: Old letters").click()
     await page.get_by_role("button", name="Keep it").click()
     await expect(row(page, "Old letters")).to_be_visible()

@@ -78,7 +78,7 @@ class EventReader:
         return [event.id for event in self.events if event.id is not None][-1]
 
     async def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-        """Wait until the condition is true. It is checked after each line that arrives."""
+        """Wait until the condition is true. It is checked when lines have arrived."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._arrived.clear()

@@ -1216,7 +1216,7 @@ export interface operations {
     listChanges: {
         parameters: {
             query?: {
-                /** @description The `next` of an earlier response. Without `since`, the response has all tasks */
+                /** @description The `next` of an earlier response. Without `since`, the responses have all tasks, page by page */
                 since?: string;
                 /** @description The maximum number of changes. A page has at most 1 MB; `more` says whether there are more changes */
                 limit?: number;

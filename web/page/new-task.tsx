@@ -1,4 +1,4 @@
-/** The form for a new task. It keeps what was typed while the trash is shown. */
+/** The form for a new task. While the trash is shown it is hidden, and keeps what was typed before. */
 
 import { type FormEvent, useState } from "react";
 import { useUnsaved } from "./unsaved";
@@ -23,9 +23,8 @@ export function NewTask({ isHidden, hasFocus, onAdd }: Props) {
     if (!(await sent)) setTyped((now) => now || title);
   }
 
-  if (isHidden) return null;
   return (
-    <form className="add" onSubmit={(event) => void submit(event)}>
+    <form className="add" hidden={isHidden} onSubmit={(event) => void submit(event)}>
       <input
         name="title"
         dir="auto"

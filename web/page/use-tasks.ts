@@ -1,4 +1,4 @@
-/** The tasks on the screen. Each change is shown at once, and is taken back if the server refuses it. */
+/** The tasks on the screen. Most changes are shown at once, and are taken back if the server refuses them. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
@@ -33,7 +33,7 @@ interface Shown {
 /** The result of saving an edit. */
 export type Saved =
   | { readonly kind: "saved" }
-  | { readonly kind: "conflict"; readonly now: Task } // somebody else changed the task since it was opened
+  | { readonly kind: "conflict"; readonly now: Task } // the task was changed elsewhere since it was opened
   | { readonly kind: "gone" }
   | { readonly kind: "refused"; readonly message: string; readonly errors: FieldErrors };
 
@@ -66,7 +66,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   const isStale = useRef(false); // changes made elsewhere were missed: the list has to be read again
   const showHeld = useRef((): void => undefined);
   const edited = useRef(new Set<string>()); // ids of tasks whose form is open
-  const onlyEdited = useRef(new Set<string>()); // ids of those that were not in the list when it was last read
+  const notUpdated = useRef(new Set<string>()); // ids of those that stayed as they were when the list was last read
   const shownFor = useRef(""); // the selection whose list is on the screen
   const wanted = JSON.stringify(selection);
   count.current = shown.tasks.length;
@@ -96,10 +96,9 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
         } while (!cursor && before !== writeEvents.current); // a list that was read during a write may be old
         const isSameList = shownFor.current === wanted;
         shownFor.current = wanted;
-        const read = new Set(page.tasks.map(({ id }) => id));
         if (!isSameList && query.q) say(foundInWords(page));
-        const kept = isSameList ? edited.current : unsaved; // another list keeps no form without changes
-        if (!cursor) onlyEdited.current = new Set([...kept].filter((id) => !read.has(id)));
+        const kept = isSameList ? edited.current : unsaved; // if another list is read, only forms with unsaved changes stay
+        if (!cursor) notUpdated.current = new Set(kept);
         setShown(({ tasks }) => ({
           // A task whose form is open stays unchanged, even if another version was read meanwhile.
           tasks: cursor
@@ -179,7 +178,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
     edited.current.add(id);
     return () => {
       edited.current.delete(id);
-      if (onlyEdited.current.delete(id)) isStale.current = true;
+      if (notUpdated.current.delete(id)) isStale.current = true;
       showHeld.current();
     };
   }, []);
@@ -198,7 +197,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
 
   /**
    * Shows a change, and then sends it. If it is refused, `back` takes back only this change, and a notice begins with
-   * `failed`.
+   * `failed`. If the server does not have the task any more, the task is taken off.
    */
   async function act<T>(task: Task, failed: string, change: ListEdit, back: ListEdit, send: () => Promise<T>) {
     setTasks(change);
@@ -421,9 +420,11 @@ function withChange(shown: Shown, { id, task }: Change, selection: ListQuery): S
   return { ...shown, tasks: withPlaced(shown.tasks, task, selection, { hasMore: shown.next !== null }) };
 }
 
-/** Returns a list that was read again, with the tasks whose form is open in their places of `before`. */
+/** Returns a list that was read again, with the tasks whose form is open as they were, and in their places of `before`. */
 function withEdited(read: readonly Task[], before: readonly Task[], edited: ReadonlySet<string>): readonly Task[] {
-  return before.reduce((tasks, task, at) => (edited.has(task.id) ? inserted(task, at)(tasks) : tasks), read);
+  const kept = before.filter(({ id }) => edited.has(id));
+  const others = kept.reduce((tasks, { id }) => without(id)(tasks), read);
+  return kept.reduce((tasks, task) => inserted(task, before.indexOf(task))(tasks), others);
 }
 
 /** Returns one list and then another, each task once. */

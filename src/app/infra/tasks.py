@@ -112,7 +112,10 @@ class NeonTaskRepository:
         session: OwnerSession | None = None,
         **values: object,
     ) -> Shown:
-        """Write, or raise the reason why not. If all conditions hold when the task is read again, retry."""
+        """Write, or raise the reason why not. If nothing would change, return the task as it is.
+
+        If no row matched, but all conditions hold when the task is read again, the write is retried.
+        """
         if if_match is not None:
             values["versions"] = sorted(if_match)
         session = session or self._session
@@ -122,7 +125,7 @@ class NeonTaskRepository:
                 return shown(row)
             seen = await session.one(write.read_state, task_id=task_id, **values)
             task = check_preconditions(seen, task_id, if_match, trashed=trashed)
-            if seen and not seen["differs"]:
+            if seen and not seen["differs"]:  # the task has the new values already
                 return task
         raise RuntimeError("a write matched no row for no known reason")
 
@@ -169,7 +172,7 @@ class NeonKeyedTaskRepository(NeonTaskRepository):
         self, operations: Sequence[Operation], *, at: datetime, at_most: int
     ) -> Sequence[Shown | None]:
         batch = await task_batch.prepare(operations, at=at, at_most=at_most)
-        *texts, ending = self._writes.form.texts
+        *texts, ending = self._writes.form.texts  # between the tasks, and after the last one
         values = batch.values | {"texts": texts, "ending": ending}
         return batch.results(await self._writes.run(APPLY_KEYED, batch.ids, batch.check, **values))
 

@@ -123,7 +123,7 @@ LIST_QUERY: Final = (
 CHANGES_QUERY: Final = (
     _query(
         "since",
-        "The `next` of an earlier response. Without `since`, the response has all tasks",
+        "The `next` of an earlier response. Without `since`, the responses have all tasks, page by page",
         type=STRING,
         pattern=f"^{_TOKEN}$",
     ),
