@@ -397,6 +397,59 @@ async def test_a_reload_shows_the_same_list_and_the_sign_out_removes_it_from_the
     await expect(page).to_have_url(f"{site.url}/")
 
 
+async def test_a_notice_of_a_too_long_title_closes_when_the_title_is_changed(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+    await page.get_by_label("New task").fill("x" * 256)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".notice")).to_have_text(re.compile("256 characters"))
+
+    await page.keyboard.press("Backspace")
+
+    await expect(page.locator(".notice")).to_have_text("")
+
+
+async def test_an_empty_list_of_a_tag_says_so(site: Site, page: Page) -> None:
+    await Visitor.signed_up(page, site)
+
+    await page.evaluate("location.hash = '#tag=nosuch'")
+    await expect(page.get_by_text("No task here has this tag.")).to_be_visible()
+    await page.get_by_label("Search").fill("milk")
+
+    await expect(page.get_by_text("No task with this tag has all of these words.")).to_be_visible()
+
+
+async def test_the_back_button_shows_the_filter_before_and_to_nobody_else_the_words_of_a_search(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await page.get_by_label("Search").fill("secret")
+    await expect(page).to_have_url(f"{site.url}/#q=secret")
+    await ann.show("Done")
+    await expect(page).to_have_url(f"{site.url}/#show=done&q=secret")
+    await ann.show("All")
+    await page.get_by_label("Search").fill("")
+    await expect(page).to_have_url(f"{site.url}/#show=all")
+
+    await page.go_back()
+    await expect(page.get_by_role("button", name="Done", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await expect(page.get_by_label("Search")).to_have_value("secret")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await page.go_back()
+    await expect(page).to_have_url(f"{site.url}/")
+    await page.go_forward()
+    await Visitor.signed_up(page, site, "Bob")
+    await page.go_forward()
+
+    await expect(page.get_by_role("button", name="Open", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await expect(page.get_by_label("Search")).to_have_value("")
+    await expect(page).to_have_url(f"{site.url}/")
+
+
 async def test_another_persons_reload_does_not_show_the_words_of_a_search(site: Site, page: Page) -> None:
     await Visitor.signed_up(page, site)
     await page.get_by_label("Search").fill("milk")

@@ -96,6 +96,33 @@ async def save(page: Page) -> None:
     await expect(page.locator(".editor")).to_have_count(0)
 
 
+async def test_while_the_trash_is_loaded_the_open_tasks_cannot_be_deleted_forever_and_if_it_fails_they_are_gone(
+    site: Site, page: Page
+) -> None:
+    ann = await Visitor.signed_up(page, site)
+    await ann.add("Keep me")
+    answer = asyncio.Event()
+
+    async def fail_later(route: Route) -> None:
+        await answer.wait()
+        await route.abort()
+
+    await page.route("**/tasks?*trashed=true*", fail_later)
+    await ann.show("Trash")
+    tasks = page.locator(".tasks")
+    await expect(tasks).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("button", name="Delete Keep me")).to_be_visible()
+    await expect(page.get_by_role("button", name="Delete forever: Keep me")).to_have_count(0)
+
+    answer.set()
+
+    await expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+    await expect(tasks).to_have_attribute("aria-busy", "false")
+    await expect(page.get_by_text("Keep me")).to_have_count(0)
+    await ann.show("Open")
+    await expect(ann.checkbox("Keep me")).to_be_visible()
+
+
 async def test_the_trash_has_no_field_for_a_new_task_and_delete_forever_needs_a_confirmation(
     site: Site, page: Page
 ) -> None:

@@ -67,7 +67,13 @@ export function App({ apiUrl, verifiesEmail }: Props) {
   const isSignedOut = signedIn !== "loading" && signedIn !== "unreachable" && signedIn.person === null;
   useEffect(() => {
     if (!isSignedOut) return undefined;
-    return authClient.useSession.listen(({ data }) => void (data && readSession())); // also a sign-in in another tab
+    clearSelection();
+    window.addEventListener("popstate", clearSelection); // the Back button shows nobody's words
+    const stopListening = authClient.useSession.listen(({ data }) => void (data && readSession())); // also of other tabs
+    return () => {
+      window.removeEventListener("popstate", clearSelection);
+      stopListening();
+    };
   }, [isSignedOut, readSession]);
 
   if (signedIn === "loading") return <Loading />;

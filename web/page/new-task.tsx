@@ -6,10 +6,11 @@ import { useUnsaved } from "./unsaved";
 interface Props {
   readonly isHidden: boolean;
   readonly hasFocus: boolean; // when it is first shown
+  readonly onType: () => void;
   readonly onAdd: (title: string) => Promise<boolean> | null; // whether the task was stored; `null`: it was not sent
 }
 
-export function NewTask({ isHidden, hasFocus, onAdd }: Props) {
+export function NewTask({ isHidden, hasFocus, onType, onAdd }: Props) {
   const [typed, setTyped] = useState("");
   useUnsaved("new task", typed.trim() !== "");
 
@@ -32,7 +33,10 @@ export function NewTask({ isHidden, hasFocus, onAdd }: Props) {
         placeholder="What do you want to do?"
         autoComplete="off"
         value={typed}
-        onChange={(event) => setTyped(event.target.value)}
+        onChange={(event) => {
+          setTyped(event.target.value);
+          onType();
+        }}
         // biome-ignore lint/a11y/noAutofocus: the form that had the focus was just removed
         autoFocus={hasFocus}
       />

@@ -11,6 +11,7 @@ export interface Notice {
 }
 
 const SHOWN_FOR = 10_000; // milliseconds
+const TITLE_MAX = 60; // code points
 
 export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null; readonly onClose: () => void }) {
   const [hasPointer, setPointer] = useState(false);
@@ -47,7 +48,7 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
           <span className="text" key={`${notice.title} ${notice.text}`}>
             {notice.title !== undefined && (
               <>
-                “<Words text={notice.title} />”{" "}
+                “<Words text={shortened(notice.title)} />”{" "}
               </>
             )}
             {notice.text}
@@ -70,6 +71,12 @@ export function NoticeBar({ notice, onClose }: { readonly notice: Notice | null;
       )}
     </div>
   );
+}
+
+/** Returns a title of at most TITLE_MAX code points, so the sentence after it is in sight. */
+function shortened(title: string): string {
+  const points = [...title];
+  return points.length <= TITLE_MAX ? title : `${points.slice(0, TITLE_MAX - 1).join("")}…`;
 }
 
 /** Scrolls the page if the bar covers what has the focus, or the buttons of its form. */

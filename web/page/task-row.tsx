@@ -13,17 +13,17 @@ interface Props {
   readonly task: Task;
   readonly list: ReturnType<typeof useTasks>;
   readonly now: Date;
-  readonly isTrash: boolean;
   readonly isManualOrder: boolean;
   readonly onTag: (tag: string) => void;
   readonly onLastGone: () => void; // the last row was removed while it had the focus
 }
 
-export function TaskRow({ task, list, now, isTrash, isManualOrder, onTag, onLastGone }: Props) {
+export function TaskRow({ task, list, now, isManualOrder, onTag, onLastGone }: Props) {
   const [isEditing, setEditing] = useState(false);
   const [isConfirming, setConfirming] = useState(false); // whether the task is to be deleted forever
   const row = useRow(onLastGone);
   const isDraft = task.id.startsWith(DRAFT_PREFIX);
+  const isTrash = task.trashed_at !== null; // of the task: while another list is loaded, this one is still shown
 
   const { keep } = list;
   useEffect(() => {

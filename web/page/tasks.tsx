@@ -39,10 +39,10 @@ interface Props {
 }
 
 export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
-  const [filter, setFilter] = useState(() => readSelection().filter);
+  const [filter, setFilter] = useState(() => readSelection(person.id).filter);
   const [order, setOrder] = useState(rememberedOrder);
-  const [words, setWords] = useState(() => readSelection().query);
-  const [tag, setTag] = useState(() => readSelection().tag);
+  const [words, setWords] = useState(() => readSelection(person.id).query);
+  const [tag, setTag] = useState(() => readSelection(person.id).tag);
   const [notice, setNotice] = useState<Notice | null>(null);
   const [isOffline, setOffline] = useState(!navigator.onLine);
   const [isLeaving, setLeaving] = useState(false); // with unsaved text: the page asks first
@@ -112,21 +112,22 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
   }
 
   useEffect(() => {
-    writeSelection({ filter, query, tag });
-  }, [filter, query, tag]);
+    writeSelection({ filter, query, tag }, person.id);
+  }, [filter, query, tag, person.id]);
   useEffect(() => {
     const show = () => {
-      const selection = readSelection();
+      const selection = readSelection(person.id);
+      writeSelection(selection, person.id); // also over an entry of another person
       setFilter(selection.filter);
       setWords(selection.query);
       setTag(selection.tag);
     };
-    window.addEventListener("hashchange", show); // a bookmark, or the Back button
+    window.addEventListener("popstate", show); // a bookmark, or the Back button
     return () => {
-      window.removeEventListener("hashchange", show);
+      window.removeEventListener("popstate", show);
       clearSelection();
     };
-  }, []);
+  }, [person.id]);
 
   const closeNoticeOf = useCallback(
     (cause: Notice["cause"]) => setNotice((now) => (now?.cause === cause ? null : now)),
@@ -181,7 +182,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
         {mayBeLate && !isOffline && "Changes from other devices may appear late just now."}
       </p>
 
-      <NewTask isHidden={isTrash} hasFocus={hasJustSignedIn} onAdd={add} />
+      <NewTask isHidden={isTrash} hasFocus={hasJustSignedIn} onType={() => closeNoticeOf("new task")} onAdd={add} />
 
       <div className="tools">
         <fieldset ref={filters} className="filters" aria-label="Which tasks">
@@ -237,11 +238,13 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
           )}
         </p>
       )}
-      {list.phase === "ready" && list.tasks.length === 0 && (
-        <Empty api={api} filter={filter} isSearch={query !== "" || tag !== null} />
-      )}
+      {list.phase === "ready" && list.tasks.length === 0 && <Empty api={api} filter={filter} query={query} tag={tag} />}
 
-      <ul className="tasks" aria-label={isTrash ? "Tasks in the trash" : `${FILTERS[filter]} tasks`}>
+      <ul
+        className="tasks"
+        aria-busy={list.isOfAnotherSelection}
+        aria-label={isTrash ? "Tasks in the trash" : `${FILTERS[filter]} tasks`}
+      >
         {undoAfter === null && undoRow}
         {list.tasks.map((task: Task) => (
           <Fragment key={task.id}>
@@ -250,8 +253,7 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
                 task={task}
                 list={list}
                 now={now}
-                isTrash={isTrash}
-                isManualOrder={order === "position" && query === "" && !isTrash}
+                isManualOrder={order === "position" && query === "" && !isTrash && !list.isOfAnotherSelection}
                 onTag={setTag}
                 onLastGone={focusElsewhere}
               />
@@ -270,10 +272,11 @@ export function Tasks({ api, person, hasJustSignedIn, onSignOut }: Props) {
 interface EmptyProps {
   readonly api: Api;
   readonly filter: Filter;
-  readonly isSearch: boolean;
+  readonly query: string;
+  readonly tag: string | null;
 }
 
-function Empty({ api, filter, isSearch }: EmptyProps) {
+function Empty({ api, filter, query, tag }: EmptyProps) {
   const [hasTasks, setHasTasks] = useState<boolean>(); // open or done
   useEffect(() => {
     const leaving = new AbortController();
@@ -284,14 +287,15 @@ function Empty({ api, filter, isSearch }: EmptyProps) {
     return () => leaving.abort();
   }, [api]);
 
-  const which = isSearch ? "search" : filter === "open" && hasTasks === false ? "all" : filter;
+  const which = query ? "search" : tag !== null ? "tag" : filter === "open" && hasTasks === false ? "all" : filter;
   if (which === "open" && hasTasks === undefined) return null;
   const [head, body] = {
     open: ["All done", "Write down what comes to mind, and press Enter."],
     done: ["Nothing done yet", "What you complete is kept here."],
     all: ["No tasks yet", "Write down what comes to mind, and press Enter."],
     trash: ["The trash is empty", "Deleted tasks wait here until you delete them forever."],
-    search: ["Nothing found", "No task has all of these words."],
+    search: ["Nothing found", `No task ${tag === null ? "" : "with this tag "}has all of these words.`],
+    tag: ["Nothing found", "No task here has this tag."],
   }[which];
   return (
     <div className="empty">

@@ -28,6 +28,7 @@ interface Shown {
   readonly next: string | null;
   readonly phase: "loading" | "ready" | "failed";
   readonly error?: unknown; // why it failed
+  readonly selection: string; // that the tasks were read for, as JSON
 }
 
 /** The result of saving an edit. */
@@ -53,7 +54,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
   const [undo, setUndo] = useState<Undo | null>(null);
   const latestUndo = useRef(undo); // for `remove` after a request, when `undo` there is old
   latestUndo.current = undo;
-  const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading" });
+  const [shown, setShown] = useState<Shown>({ tasks: [], next: null, phase: "loading", selection: "" });
   const [isLive, setLive] = useState(true);
   const loading = useRef<AbortController | null>(null);
   const writeEvents = useRef(0); // how many times a write has begun or ended
@@ -106,10 +107,19 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
             : withEdited(merged(tasks.filter(isDraft), page.tasks), tasks, kept),
           next: page.next,
           phase: "ready",
+          selection: wanted,
         }));
         return page;
       } catch (error) {
-        if (!signal.aborted) setShown((before) => ({ ...before, phase: "failed", error }));
+        if (!signal.aborted)
+          setShown((before) => ({
+            // The tasks of another list would be under a wrong name, but no form loses unsaved text.
+            tasks: before.selection === wanted ? before.tasks : before.tasks.filter(({ id }) => unsaved.has(id)),
+            next: before.selection === wanted ? before.next : null,
+            phase: "failed",
+            error,
+            selection: wanted,
+          }));
         return undefined;
       } finally {
         if (!signal.aborted) {
@@ -228,6 +238,7 @@ export function useTasks(api: Api, selection: ListQuery, { notify, say }: Messag
 
   return {
     ...shown,
+    isOfAnotherSelection: shown.selection !== wanted && shown.tasks.length > 0, // while this one is loaded
     undo,
     isLive,
     keep,
