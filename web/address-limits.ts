@@ -22,6 +22,7 @@ const ACCOUNT_AT_ONCE = 2; // requests of an account, as a page load takes
 const AUTH_AT_ONCE = 8; // requests of all addresses at Better Auth: more than its 5 connections to the database
 const OTHERS_EVERY = 4; // turns: each fourth is for a request without a session, if both kinds wait
 const WAITING_MAX = 100; // requests of an address, and as many of an account
+export const BODY_MAX = 64 * 1024; // bytes
 
 /** Headers that a page of a trusted origin may send. */
 export const CROSS_ORIGIN_HEADERS = ["Content-Type", "Authorization"];
@@ -91,22 +92,27 @@ export function boundAddresses(
       (accountKey === null ? 0 : counts.take(accountKey, accountQuota));
     if (wait > 0) return refuse(request, response, wait, origins);
     if (kind === "noRoute") return answer(request, response, 404, {}, "", origins);
-    const begin = () => {
-      if (!request.socket.destroyed)
-        withPlace(
-          () => places.leave(queued),
-          () => listener(request, response),
-        );
+    const enter = () => {
+      const begin = () => {
+        if (!request.socket.destroyed)
+          withPlace(
+            () => places.leave(queued),
+            () => listener(request, response),
+          );
+      };
+      const address = places.senderOf(client, atOnce);
+      const senders = accountKey === null ? [address] : [address, places.senderOf(accountKey, accountAtOnce)];
+      const queue = kind === "page" ? address.files : places.waiting[kind];
+      const queued: QueuedRequest = { kind, senders, queue, hasPlace: false, begin };
+      const isMyTurn = places.take(queued);
+      if (!isMyTurn && senders.some(({ waiting }) => waiting >= waitingMax))
+        return refuse(request, response, 1, origins);
+      whenOver(request, response, () => places.end(queued));
+      if (isMyTurn) begin();
+      else places.wait(queued);
     };
-    const address = places.senderOf(client, atOnce);
-    const senders = accountKey === null ? [address] : [address, places.senderOf(accountKey, accountAtOnce)];
-    const queue = kind === "page" ? address.files : places.waiting[kind];
-    const queued: QueuedRequest = { kind, senders, queue, hasPlace: false, begin };
-    const isMyTurn = places.take(queued);
-    if (!isMyTurn && senders.some(({ waiting }) => waiting >= waitingMax)) return refuse(request, response, 1, origins);
-    whenOver(request, response, () => places.end(queued));
-    if (isMyTurn) begin();
-    else places.wait(queued);
+    if (kind === "page") enter();
+    else whenBodyIsHere(request, enter);
   };
 }
 
@@ -288,6 +294,33 @@ function allow(
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-allow-credentials", "true");
   return true;
+}
+
+/**
+ * Reads the body of a request to Better Auth, and then calls `enter`. So a body that does not arrive takes no place: Node
+ * ends its request after `requestTimeout`. A body that is too large is not read further, and gets 413 later.
+ */
+function whenBodyIsHere(request: IncomingMessage & { rawBody?: Buffer }, enter: () => void): void {
+  const { "content-length": length = "0", "transfer-encoding": coding } = request.headers;
+  const isRead = request.method !== "GET" && request.method !== "HEAD"; // by Better Auth
+  if (!isRead || (coding === undefined && length === "0") || Number(length) > BODY_MAX) {
+    enter();
+    return;
+  }
+  const chunks: Buffer[] = [];
+  let left = BODY_MAX;
+  const read = (chunk: Buffer) => {
+    chunks.push(chunk);
+    left -= chunk.length;
+    if (left < 0) finish();
+  };
+  const finish = () => {
+    request.off("data", read).off("end", finish).pause();
+    request.rawBody = Buffer.concat(chunks); // which @hono/node-server takes as the body
+    enter();
+  };
+  request.on("data", read).once("end", finish);
+  request.on("error", () => undefined); // the client has disconnected, or was too slow
 }
 
 /**

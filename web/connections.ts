@@ -8,7 +8,7 @@ const CONNECTIONS_MAX = 2_000; // of all addresses
 const PER_ADDRESS_MAX = 100; // connections; all IPv6 addresses with the same first 64 bits are one, and our own proxies do not count
 const PIPELINED_MAX = 4; // requests of a connection that have no response yet
 const SILENCE = 30_000; // milliseconds; a connection that neither sends nor receives for this long is closed
-const STOP_TIMEOUT = 10_000; // milliseconds that a request may still take when the server stops
+const STOP_TIMEOUT = 8_000; // milliseconds that a request may still take when the server stops
 
 /**
  * Milliseconds for the headers, for a whole request, between two requests, and between two checks of these limits. A slow

@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import pg from "pg";
-import { boundAddresses, CROSS_ORIGIN_HEADERS, EXPOSED_HEADERS } from "./address-limits.ts";
+import { BODY_MAX, boundAddresses, CROSS_ORIGIN_HEADERS, EXPOSED_HEADERS } from "./address-limits.ts";
 import { CLIENT_ADDRESS } from "./auth.ts";
 import { requestReader, routesOf, sessionReader } from "./before-auth.ts";
 import { boundConnections, boundPipelines, serverOptions } from "./connections.ts";
@@ -20,7 +20,6 @@ import type { Settings } from "./settings.ts";
 /** Milliseconds that the server waits for PostgreSQL to start. `DATABASE_WAIT` is in seconds. */
 const DATABASE_WAIT = Number(process.env["DATABASE_WAIT"] || "30") * 1000;
 const DATABASE_TIMEOUT = 5_000; // milliseconds for a connection, and for a statement
-const BODY_MAX = 64 * 1024; // bytes
 const SIGN_UP_STEP = 500; // milliseconds; a response to a sign-up comes after a multiple of this
 
 /** What `createApp` needs of Better Auth. */

@@ -600,6 +600,26 @@ async def test_slow_connections_of_one_address_are_closed_and_other_addresses_ge
     assert set(of_bodies) <= {too_late, b"HTTP/1.1 429"}
 
 
+@pytest.mark.parametrize("path", ["sign-out", "sign-in/email", "sign-up/email", "update-user"])
+async def test_bodies_that_do_not_arrive_delay_no_request_of_another_address(
+    auth: BetterAuth, path: str
+) -> None:
+    half = (
+        f"POST /api/auth/{path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {auth.url}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    ).encode()
+    async with somebody(auth, local=f"127.0.1.{len(path)}") as ann:
+        await ann.make_account()
+        with held(auth, 10, "127.0.0.8", half), held(auth, 10, "127.0.0.9", half):
+            await asyncio.sleep(0.3)  # the server reads the heads
+            began = time.monotonic()
+            status = await ann.get("/token")
+            waited = time.monotonic() - began
+
+    assert status == 200
+    assert waited < 5  # seconds; the server waits 10 for a body
+
+
 async def test_given_2000_silent_connections_then_new_ones_replace_the_oldest_and_get_responses(
     proxied: BetterAuth,
 ) -> None:

@@ -175,6 +175,52 @@ test(
   },
 );
 
+test("a body that has not arrived takes no place, and a whole body is passed on", WITHIN, async (t) => {
+  const bodies: string[] = [];
+  const listener = (asked: IncomingMessage & { rawBody?: Buffer }, response: ServerResponse) => {
+    bodies.push(String(asked.rawBody));
+    response.end();
+  };
+  const read = () => ({ kind: "others" }) as const;
+  const server = createServer(boundAddresses(listener, [], { atOnce: 1, authAtOnce: 1, read }));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => server.close().closeAllConnections());
+  const send = (body: string) => {
+    const client = connect(portOf(server), "127.0.0.1");
+    client.write(`POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n${body}`);
+    return client;
+  };
+
+  const slow = send("sl");
+  await pause(50);
+  await once(send("fast"), "data");
+  slow.write("ow");
+  await once(slow, "data");
+
+  assert.deepEqual(bodies, ["fast", "slow"]);
+});
+
+test("of a body that is too large, the beginning is passed on at once", WITHIN, async (t) => {
+  let begun: IncomingMessage & { rawBody?: Buffer } = {} as IncomingMessage;
+  const listener = (asked: IncomingMessage, response: ServerResponse) => {
+    begun = asked;
+    response.end();
+  };
+  const read = () => ({ kind: "others" }) as const;
+  const server = createServer(boundAddresses(listener, [], { read }));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => server.close().closeAllConnections());
+  const client = connect(portOf(server), "127.0.0.1");
+
+  client.write("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const chunk = `4000\r\n${"x".repeat(0x4000)}\r\n`;
+  client.write(chunk.repeat(5)); // and no end
+  await once(client, "data");
+
+  const { length = 0 } = begun.rawBody ?? {};
+  assert.ok(length > 0x10000 && length <= 0x14000, String(length));
+});
+
 test("a connection that breaks frees its place once: one waiting request begins, not two", WITHIN, async (t) => {
   const { server, paths } = await given(t, { atOnce: 1 });
   const running = ask(server, "/1");
