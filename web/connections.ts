@@ -91,9 +91,7 @@ function admission(
     const { socket } = request;
     requests.set(socket, request);
     response.once("close", () => {
-      if (!requests.delete(socket) || socket.destroyed) return;
-      if (server.listening) requests.set(socket, null);
-      else socket.end();
+      if (requests.delete(socket) && !socket.destroyed) requests.set(socket, null);
     });
   });
   return (socket) => {

@@ -350,6 +350,9 @@ async def test_ctrl_z_in_the_empty_field_for_a_new_task_undoes_a_deletion(site: 
 async def test_the_row_of_an_open_form_stays_in_its_place_until_the_form_is_closed(
     site: Site, page: Page
 ) -> None:
+    await page.route(
+        "**/tasks/events*", lambda route: route.abort()
+    )  # so only reading the list shows a change
     ann = await Visitor.signed_up(page, site)
     await ann.add("Milk", "Bread", "Eggs")
     await wait_for_list(page, lambda: page.get_by_label("Order").select_option("-updated"), "sort=-updated")
@@ -462,6 +465,20 @@ async def test_another_persons_reload_does_not_show_the_words_of_a_search(site: 
     await Visitor.signed_up(other, site, "Bob")
 
     await expect(page.get_by_label("Search")).to_have_value("")
+    await expect(page).to_have_url(f"{site.url}/")
+
+
+async def test_after_a_session_has_ended_a_reload_removes_the_words_of_a_search(
+    site: Site, page: Page
+) -> None:
+    await Visitor.signed_up(page, site)
+    await page.get_by_label("Search").fill("milk")
+    await expect(page).to_have_url(f"{site.url}/#q=milk")
+    await page.context.clear_cookies()
+
+    await page.reload()
+
+    await expect(page.get_by_label("E-mail")).to_be_visible()
     await expect(page).to_have_url(f"{site.url}/")
 
 
