@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from app.domain.rate_limit import MemoryCounter, RequestCounter
+from app.infra import redis_counter
 from app.infra.redis_counter import RedisCounter
 from tests.support.servers.redis import Store, store_in
 
@@ -23,8 +24,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture(params=["process", pytest.param("shared", marks=pytest.mark.server)])
-async def counter(request: pytest.FixtureRequest) -> AsyncIterator[RequestCounter]:
+async def counter(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RequestCounter]:
     """The counter of a process, or the one in the store. With the store, nothing may be counted in the process."""
+    monkeypatch.setattr(redis_counter, "PATIENCE", 30.0)  # long, since the machine may be busy
     own = MemoryCounter()
     shared = request.param == "shared"
     counter: RequestCounter = RedisCounter(request.getfixturevalue("store").url, own) if shared else own
