@@ -91,7 +91,9 @@ function admission(
     const { socket } = request;
     requests.set(socket, request);
     response.once("close", () => {
-      if (requests.delete(socket) && !socket.destroyed) requests.set(socket, null);
+      if (!requests.delete(socket) || socket.destroyed) return;
+      if (server.listening) requests.set(socket, null);
+      else socket.end(); // Node would wait for its client's next request, up to `keepAliveTimeout`
     });
   });
   return (socket) => {

@@ -149,11 +149,11 @@ test("a server that stops finishes its running request, and closes silent and id
   timeout: 10_000,
 }, async () => {
   const responses: ServerResponse[] = [];
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (request.url === "/slow") responses.push(response);
     else response.end();
   });
-  const stop = boundConnections(server, []);
+  const stop = boundConnections(server, [], { stopTimeout: 60_000 });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const open = () => connect((server.address() as AddressInfo).port, "127.0.0.1");
